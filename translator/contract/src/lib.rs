@@ -1,1 +1,33 @@
-//! Under construction.
+//! The state document: what the Terraform provider writes and the translator reads, and the vocabulary both share.
+//!
+//! Invariant: a value of a type in this crate is valid by construction, except for the relations between the fields of a
+//! [`Document`]; [`Document::parse`] and [`Document::validate`] check those. No I/O, no clock, no randomness.
+
+#![forbid(unsafe_code)]
+
+mod document;
+mod endpoint;
+mod fields;
+mod json;
+mod key;
+mod name;
+mod parse;
+mod pool6;
+mod text;
+mod validate;
+
+pub use document::{Document, Gateway, Peer};
+pub use endpoint::{EndpointError, parse_endpoint};
+pub use key::{KeyError, PrivateKey, PublicKey};
+pub use name::{Name, NameError};
+pub use parse::{Invalid, ParseError, Place};
+pub use pool6::{Pool6, Pool6Error};
+
+/// The version of the document's layout that this crate reads and writes.
+pub const FORMAT: u32 = 1;
+/// A document larger than this is refused unread; 16 000 peers fit.
+pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+/// The UDP port on which servers listen for the gateway.
+pub const WIREGUARD_PORT: u16 = 46464;
+/// The name of the tunnel's interface on both ends.
+pub const INTERFACE: &str = "hetznat0";
