@@ -18,10 +18,9 @@ pub(crate) struct Fields {
 
 impl Fields {
     pub(crate) fn new(value: Value, place: Place) -> Result<Self, Invalid> {
-        match value {
-            Value::Object(map) => Ok(Self { map, place }),
-            wrong => Err(place.invalid(format!("must be an object, not {}", kind(&wrong)))),
-        }
+        let kind = kind(&value);
+        let Value::Object(map) = value else { return Err(place.invalid(format!("must be an object, not {kind}"))) };
+        Ok(Self { map, place })
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -78,11 +77,10 @@ impl Fields {
 
     fn parse<T: FromStr<Err: Display>>(&self, key: &'static str, value: Value) -> Result<T, Invalid> {
         let place = self.place.key(key);
-        match value {
-            // Any text may be a private key.
-            Value::String(text) => Zeroizing::new(text).parse().map_err(|error: T::Err| place.invalid(error)),
-            wrong => Err(place.invalid(format!("must be text, not {}", kind(&wrong)))),
-        }
+        let kind = kind(&value);
+        let Value::String(text) = value else { return Err(place.invalid(format!("must be text, not {kind}"))) };
+        // Any text may be a private key.
+        Zeroizing::new(text).parse().map_err(|error: T::Err| place.invalid(error))
     }
 }
 
