@@ -1,1 +1,24 @@
-//! Under construction.
+//! The whole, on one machine: a home with a translator, servers without IPv4, and the two internets between them.
+//!
+//! Every host is a set of namespaces without a name, held by one process that lives exactly as long as the lab: whatever
+//! happens to the lab (a panic, Ctrl-C, SIGKILL), the kernel takes the hosts, their processes and their links down.
+//! The lab drives the built binaries as processes and links none of them: what it sees is what a user sees.
+
+pub mod binaries;
+mod directory;
+pub mod dns64;
+pub mod host;
+pub mod packages;
+pub mod process;
+pub mod server;
+pub mod terraform;
+pub mod topology;
+pub mod translator;
+pub mod wait;
+
+pub use host::Host;
+pub use process::Process;
+pub use server::Server;
+pub use terraform::Terraform;
+pub use topology::Lab;
+pub use translator::Translator;

@@ -1,0 +1,59 @@
+//! The Debian packages the lab needs: only the missing ones are installed, and what is installed is said first.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::binaries::find;
+
+/// A package and the program of it that the lab runs.
+const NEEDED: [(&str, &str); 10] = [
+    ("iproute2", "ip"),
+    ("nftables", "nft"),
+    ("wireguard-tools", "wg-quick"),
+    ("wireguard-go", "wireguard-go"),
+    ("iputils-ping", "ping"),
+    ("curl", "curl"),
+    ("dnsmasq-base", "dnsmasq"),
+    ("bind9-dnsutils", "dig"),
+    ("python3", "python3"),
+    ("util-linux", "nsenter"),
+];
+
+/// The packages whose program is on no path.
+#[must_use]
+pub fn missing() -> Vec<&'static str> {
+    NEEDED.iter().filter(|(_, program)| find(program).is_none()).map(|(package, _)| *package).collect()
+}
+
+/// Installs what is missing; `say` hears about it first.
+///
+/// # Errors
+/// Something is missing and the caller is not root or has no `apt-get`, or the installation went wrong.
+pub fn install(mut say: impl FnMut(&str)) -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let by_hand = format!("apt-get install --no-install-recommends {}", missing.join(" "));
+    ensure!(find("apt-get").is_some(), "these are missing and there is no apt-get here: {}", missing.join(" "));
+    ensure!(nix::unistd::geteuid().is_root(), "packages are missing and only root can install them; run\n  {by_hand}");
+    say(&format!("installing {}", missing.join(" ")));
+    apt(&["update", "--quiet=2"]).or_else(|error| {
+        // An index that is too old may still be good enough: the installation decides.
+        say(&format!("{error:#}"));
+        anyhow::Ok(())
+    })?;
+    // Never with recommends: wireguard-tools recommends a kernel.
+    let mut words = vec!["install", "--yes", "--quiet=2", "--no-install-recommends"];
+    words.extend(&missing);
+    apt(&words).with_context(|| format!("install them by hand: {by_hand}"))
+}
+
+fn apt(words: &[&str]) -> Result<()> {
+    let output = Command::new("apt-get").args(words).env("DEBIAN_FRONTEND", "noninteractive").output()?;
+    if !output.status.success() {
+        bail!("apt-get {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    Ok(())
+}

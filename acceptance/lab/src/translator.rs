@@ -1,0 +1,115 @@
+//! The translator under test: the built binary as a process of the Pi.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::binaries::{self, TRANSLATOR};
+use crate::{Host, Process, wait};
+
+/// How long a start or a stop may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A running translator; dropping it kills it.
+#[derive(Debug)]
+pub struct Translator<'a> {
+    host: &'a Host,
+    process: Process,
+    control: PathBuf,
+    binary: PathBuf,
+}
+
+impl<'a> Translator<'a> {
+    /// Starts `hetznat-translator run` on the Pi, and waits until it answers `status`.
+    ///
+    /// # Errors
+    /// The binary is not built or did not come up; the message carries its log.
+    pub fn start(host: &'a Host, document: &Path, options: &[&str]) -> Result<Self> {
+        let binary = binaries::built(TRANSLATOR)?;
+        let control = host.directory().join("control.sock");
+        let (binary_path, document, socket) = (text(&binary)?, text(document)?, text(&control)?);
+        let fixed = [binary_path, "run", "--state", document, "--gateway", "home", "--control", socket];
+        let process = host.spawn("translator", &[&fixed, options].concat())?;
+        let mut translator = Self { host, process, control, binary };
+        wait::until("the translator's status", LIMIT, || {
+            if let Some(status) = translator.process.ended()? {
+                anyhow::bail!("it ended with {status}");
+            }
+            translator.status().map(Some)
+        })
+        .with_context(|| translator.log())?;
+        Ok(translator)
+    }
+
+    /// What `status --json` says.
+    ///
+    /// # Errors
+    /// The translator does not answer.
+    pub fn status(&self) -> Result<Value> {
+        let text = self.status_text(&["--json"])?;
+        serde_json::from_str(&text).with_context(|| format!("status --json said {text}"))
+    }
+
+    /// What `status` says.
+    ///
+    /// # Errors
+    /// The translator does not answer.
+    pub fn status_text(&self, options: &[&str]) -> Result<String> {
+        let fixed = [text(&self.binary)?, "status", "--control", text(&self.control)?];
+        self.host.run(&[&fixed, options].concat())
+    }
+
+    /// How many packets were dropped for a reason.
+    ///
+    /// # Errors
+    /// The translator does not answer.
+    pub fn dropped(&self, reason: &str) -> Result<u64> {
+        Ok(find(&self.status()?, "dropped").and_then(|dropped| dropped.get(reason)?.as_u64()).unwrap_or(0))
+    }
+
+    /// Everything it has logged, and its predecessors in this lab.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Resident memory in KiB.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = self.host.run(&["cat", &format!("/proc/{}/status", self.process.pid())])?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// SIGTERM, as systemd stops it.
+    ///
+    /// # Errors
+    /// It did not end within 10 s.
+    pub fn stop(mut self) -> Result<ExitStatus> {
+        self.process.stop(LIMIT)
+    }
+}
+
+/// The first value of that name, at any depth: tests ask for a fact, not for where status keeps it.
+fn find<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|inner| find(inner, key))),
+        Value::Array(list) => list.iter().find_map(|inner| find(inner, key)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
