@@ -1,1 +1,20 @@
-//! Under construction.
+//! The NAT64 engine: RFC 6146 and RFC 7915, and NAT44 for IPv4 peers in the same tables.
+//!
+//! What must stay true:
+//! * It is a pure function of what it is handed: no clock, no randomness, no thread, no socket. `now` and the seed are
+//!   arguments; packets are changed in the caller's buffer; what it makes itself waits in [`Engine::poll_transmit`].
+//! * Every inside endpoint has one outside endpoint per protocol, whatever it speaks to, and nobody else has the same one.
+//! * Nothing private is ever reached: policy speaks before any state exists.
+//! * Nothing that arrives can make it panic or grow without bound: every table has a limit, every refusal a
+//!   [`DropReason`] with a counter.
+#![forbid(unsafe_code)]
+
+mod config;
+mod drop;
+mod engine;
+mod stats;
+
+pub use config::{Config, Filtering, Limits, Pool4};
+pub use drop::{DropReason, Verdict};
+pub use engine::{Engine, Side, Transmit};
+pub use stats::{Stats, TableSize, TableSizes, Traffic};

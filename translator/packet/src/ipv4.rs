@@ -131,7 +131,7 @@ impl<'a> Ipv4<'a> {
             match header[at..] {
                 [END, ..] => return None,
                 [NO_OPERATION, ..] => at += 1,
-                [LOOSE | STRICT, len @ 3.., pointer, ..] if pointer <= len => return Some(at),
+                [LOOSE | STRICT, len, pointer, ..] if len >= 3 && pointer <= len => return Some(at),
                 [_, len, ..] if len >= 2 => at += usize::from(len),
                 _ => return None,
             }
