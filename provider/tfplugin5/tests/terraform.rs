@@ -1,0 +1,249 @@
+//! The real Terraform drives a real process: handshake, mutual TLS, a plan's life, errors, panics and the end.
+//!
+//! Without `terraform` on the PATH these tests fail: there is no substitute for the program this crate exists for.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A directory with a configuration and a Terraform that finds the toy provider.
+struct Workspace(TempDir);
+
+impl Workspace {
+    fn with(resources: &str) -> Self {
+        let workspace = Self(tempfile::tempdir().unwrap());
+        let plugins = workspace.path("plugins");
+        fs::create_dir(&plugins).unwrap();
+        symlink(toy(), plugins.join("terraform-provider-toy")).unwrap();
+        let overrides = format!("dev_overrides {{ \"hetznat/toy\" = {plugins:?} }}\n direct {{}}");
+        fs::write(workspace.path("terraform.rc"), format!("provider_installation {{\n {overrides}\n}}\n")).unwrap();
+        workspace.write(resources);
+        workspace
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, resources: &str) {
+        let header = "terraform {\n  required_providers {\n    toy = { source = \"hetznat/toy\" }\n  }\n}\n";
+        fs::write(self.path("main.tf"), format!("{header}{resources}")).unwrap();
+    }
+
+    fn terraform(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("terraform");
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("TF_CLI_CONFIG_FILE", self.path("terraform.rc"))
+            .env("TF_LOG", "trace")
+            .env("TF_LOG_PATH", self.path("log"))
+            .env("TF_IN_AUTOMATION", "1")
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("TMPDIR", self.0.path());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(self.terraform(arguments).output().expect("terraform is on the PATH"))
+    }
+
+    fn apply(&self) -> Run {
+        self.run(&["apply", "-auto-approve", "-no-color"])
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+}
+
+struct Run {
+    code: Option<i32>,
+    text: String,
+}
+
+impl Run {
+    fn of(output: Output) -> Self {
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("\n");
+        Self { code: output.status.code(), text }
+    }
+
+    #[track_caller]
+    fn succeeds(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.text);
+        self
+    }
+
+    #[track_caller]
+    fn fails_with(self, message: &str) -> Self {
+        assert!(self.code == Some(1) && self.text.contains(message), "{}", self.text);
+        self
+    }
+}
+
+/// The example, which cargo builds along with the tests.
+fn toy() -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let toy = this.parent().and_then(Path::parent).unwrap().join("examples/toy");
+    assert!(toy.exists(), "{} is missing: run cargo test or cargo nextest run without --test", toy.display());
+    toy
+}
+
+const GREETING: &str = "resource \"toy_greeting\" \"world\" {\n  name = \"world\"\n}\n";
+
+#[test]
+fn what_is_applied_plans_empty_updates_in_place_and_goes() {
+    let workspace = Workspace::with(GREETING);
+
+    workspace.apply().succeeds();
+    assert_eq!(workspace.run(&["plan", "-detailed-exitcode"]).code, Some(0));
+    workspace.write(&GREETING.replace("}", "  times = 2\n}"));
+    let update = workspace.apply().succeeds();
+    assert!(update.text.contains("0 added, 1 changed, 0 destroyed"), "{}", update.text);
+    workspace.run(&["destroy", "-auto-approve"]).succeeds();
+}
+
+#[test]
+fn the_process_ends_by_itself_and_leaves_no_socket() {
+    let workspace = Workspace::with(GREETING);
+
+    workspace.apply().succeeds();
+
+    let log = workspace.log();
+    assert!(log.contains("using plugin: version=5"), "{log}");
+    assert!(!log.contains("failed to exit gracefully"), "{log}");
+    assert!(!log.contains("plugin process exited: error"), "{log}");
+    let left: Vec<_> = fs::read_dir(workspace.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("plugin-")), "{left:?}");
+}
+
+#[test]
+fn logs_arrive_as_structured_lines_without_secrets() {
+    let workspace = Workspace::with(GREETING);
+
+    workspace.apply().succeeds();
+
+    let log = workspace.log();
+    let line = log.lines().find(|line| line.contains("toy: greeting")).expect("the event is logged");
+    assert!(line.contains("[INFO]") && line.contains("name=world"), "{line}");
+    assert!(!log.contains("secret-"), "{log}");
+}
+
+#[test]
+fn tls_can_be_switched_off_as_terraform_allows() {
+    let workspace = Workspace::with(GREETING);
+    let mut command = workspace.terraform(&["apply", "-auto-approve"]);
+
+    Run::of(command.env("TF_DISABLE_PLUGIN_TLS", "1").output().unwrap()).succeeds();
+}
+
+#[test]
+fn errors_point_at_their_attribute() {
+    let workspace = Workspace::with(&GREETING.replace("\"world\"\n", "\"fail\"\n"));
+
+    workspace.apply().fails_with("name = \"fail\"").fails_with("this name cannot be greeted; choose another");
+    workspace.write(&GREETING.replace("}", "  times = 0\n}"));
+    workspace.run(&["validate", "-no-color"]).fails_with("times = 0").fails_with("a greeting is said at least once");
+    workspace.write(&GREETING.replace("}", "  times = 65536\n}"));
+    workspace.run(&["validate", "-no-color"]).fails_with("times must be a whole number between 0 and 65535");
+}
+
+#[test]
+fn a_panic_is_a_diagnostic_and_its_trace_is_shown() {
+    let workspace = Workspace::with(&GREETING.replace("\"world\"\n", "\"panic\"\n"));
+
+    let run = workspace.apply().fails_with("the provider met a bug in itself");
+
+    assert!(run.text.contains("panic: told to"), "{}", run.text);
+}
+
+#[test]
+fn an_unknown_configuration_waits_for_apply() {
+    let unknown = "resource \"terraform_data\" \"prefix\" {\n  input = \"Hi \"\n}\nprovider \"toy\" {\n  prefix = \
+                   terraform_data.prefix.output\n}\n";
+    let workspace = Workspace::with(&format!("{unknown}{GREETING}"));
+
+    workspace.apply().succeeds();
+    let shown = workspace.run(&["state", "show", "toy_greeting.world"]).succeeds();
+
+    assert!(shown.text.contains("\"Hi world\""), "{}", shown.text);
+}
+
+#[test]
+fn import_finds_what_the_id_names() {
+    let workspace = Workspace::with(GREETING);
+
+    workspace.run(&["import", "toy_greeting.world", "world"]).succeeds();
+
+    assert_eq!(workspace.run(&["plan", "-detailed-exitcode"]).code, Some(0));
+}
+
+#[test]
+fn replacement_makes_a_new_one() {
+    let workspace = Workspace::with(GREETING);
+    workspace.apply().succeeds();
+
+    workspace.write(&GREETING.replace("= \"world\"", "= \"moon\""));
+    let plan = workspace.run(&["plan", "-no-color"]).succeeds();
+
+    assert!(plan.text.contains("# forces replacement"), "{}", plan.text);
+}
+
+#[test]
+fn a_person_who_starts_it_is_told_that_it_is_a_plugin() {
+    let output = Command::new(toy()).env_remove("TF_PLUGIN_MAGIC_COOKIE").output().unwrap();
+
+    let run = Run::of(output).fails_with("This binary is a plugin. These are not meant to be executed directly.");
+    assert!(run.text.starts_with('\n'), "nothing on standard output: {}", run.text);
+}
+
+#[test]
+fn a_client_that_speaks_no_tls_is_refused() {
+    let workspace = Workspace::with(GREETING);
+    let mut plugin = Command::new(toy())
+        .env("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
+        .env("PLUGIN_CLIENT_CERT", include_str!("terraform-client.pem"))
+        .env("PLUGIN_UNIX_SOCKET_DIR", workspace.0.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let line = first_line_with(&mut plugin, "|grpc|");
+
+    let mut stream = UnixStream::connect(line.split('|').nth(3).unwrap()).unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let ended = stream.read_to_end(&mut answer);
+
+    // A TLS alert or nothing at all; never an HTTP/2 frame.
+    assert!(ended.is_err() || answer.first().is_none_or(|byte| *byte == 0x15), "{answer:x?}");
+    plugin.kill().unwrap();
+    plugin.wait().unwrap();
+}
+
+#[test]
+fn one_process_in_debug_mode_serves_several_runs_and_ends_with_ctrl_c() {
+    let workspace = Workspace::with(GREETING);
+    let mut plugin = Command::new(toy()).arg("--debug").stdout(Stdio::piped()).spawn().unwrap();
+    let line = first_line_with(&mut plugin, "TF_REATTACH_PROVIDERS=");
+    let (_, reattach) = line.trim().split_once('=').unwrap();
+
+    for arguments in [["apply", "-auto-approve"], ["plan", "-detailed-exitcode"]] {
+        let mut command = workspace.terraform(&arguments);
+        Run::of(command.env("TF_REATTACH_PROVIDERS", reattach.trim_matches('\'')).output().unwrap()).succeeds();
+    }
+
+    Command::new("kill").args(["-INT", &plugin.id().to_string()]).status().unwrap();
+    assert!(plugin.wait().unwrap().success());
+}
+
+fn first_line_with(plugin: &mut Child, text: &str) -> String {
+    let lines = BufReader::new(plugin.stdout.take().unwrap()).lines();
+    lines.map(Result::unwrap).find(|line| line.contains(text)).expect("the plugin says where it listens")
+}
