@@ -1,1 +1,46 @@
-fn main() {}
+//! `cargo xtask demo | test | tidy`: what a person or the CI runs in this repository.
+
+mod cargo;
+mod demo;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "See it work, test it, keep it tidy")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Show the whole at work in network namespaces: terraform, tunnel, curl, ping, status
+    Demo(demo::Options),
+    /// Run every test, the end-to-end ones included
+    Test(test::Options),
+    /// Check what the compiler and clippy do not: layers, sizes, headers, scripts, words
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<ExitCode> {
+    match task {
+        Task::Demo(options) => demo::run(options),
+        Task::Test(options) => test::run(options),
+        Task::Tidy => tidy::run(),
+    }
+}

@@ -1,0 +1,69 @@
+//! How the demo speaks: titles with the time they came at, commands with where they ran and what they said.
+#![expect(clippy::print_stdout, reason = "the demo is for a person at a terminal")]
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use lab::Host;
+
+/// Speaks on standard output.
+#[derive(Debug)]
+pub(super) struct Teller {
+    start: Instant,
+}
+
+impl Teller {
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// The clock begins again: what came before was preparation.
+    pub(super) fn restart(&mut self) {
+        self.start = Instant::now();
+    }
+
+    pub(super) fn note(&self, text: &str) {
+        println!("{text} ...");
+    }
+
+    pub(super) fn text(&self, text: &str) {
+        println!("{text}");
+    }
+
+    pub(super) fn title(&self, text: &str) {
+        println!("\n[{:4.1} s] {text}", self.start.elapsed().as_secs_f64());
+    }
+
+    /// A command and what it said.
+    pub(super) fn said(&self, host: &str, command: &str, output: &str) {
+        println!("  {host}$ {command}");
+        for line in output.lines().filter(|line| !line.trim().is_empty()) {
+            println!("      {line}");
+        }
+    }
+
+    /// Runs a command in a host and tells what it said.
+    ///
+    /// # Errors
+    /// It failed: what is shown must be true.
+    pub(super) fn works(&self, host: &Host, words: &[&str]) -> Result<()> {
+        ensure!(self.run(host, words)?, "on {}, this should have worked: {}", host.name(), words.join(" "));
+        Ok(())
+    }
+
+    /// Runs a command that is shown because it fails.
+    ///
+    /// # Errors
+    /// It worked.
+    pub(super) fn fails(&self, host: &Host, words: &[&str]) -> Result<()> {
+        ensure!(!self.run(host, words)?, "on {}, this should have failed: {}", host.name(), words.join(" "));
+        Ok(())
+    }
+
+    fn run(&self, host: &Host, words: &[&str]) -> Result<bool> {
+        let output = host.attempt(words)?;
+        let text = [output.stdout, output.stderr].concat();
+        self.said(host.name(), &words.join(" "), &String::from_utf8_lossy(&text));
+        Ok(output.status.success())
+    }
+}
