@@ -106,6 +106,14 @@ impl Server {
         self.host.run(&["curl", "--silent", "--show-error", "--fail", "--max-time", "10", url])
     }
 
+    /// Whether a page can be fetched within 3 s: for pages that shall not be reached.
+    ///
+    /// # Errors
+    /// `curl` could not be started.
+    pub fn reaches(&self, url: &str) -> Result<bool> {
+        Ok(self.host.attempt(&["curl", "--silent", "--fail", "--max-time", "3", url])?.status.success())
+    }
+
     /// One `ping`, answered within 5 s.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! The real terraform with the built provider: a filesystem mirror for `init`, a directory of its own, no network.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
@@ -24,19 +26,27 @@ pub enum Plan {
 
 /// A working directory with the provider installed beside it.
 #[derive(Debug)]
-pub struct Terraform<'a> {
-    host: &'a Host,
+pub struct Terraform {
+    host: Arc<Host>,
     binary: TerraformBinary,
     directory: PathBuf,
     variables: Map<String, Value>,
+    /// What every command printed, for the report of a failed test.
+    transcript: RefCell<String>,
 }
 
-impl<'a> Terraform<'a> {
+impl Terraform {
     /// Prepares `directory`; nothing runs yet.
-    pub(crate) fn new(host: &'a Host, directory: &Path) -> Result<Self> {
+    pub(crate) fn new(host: Arc<Host>, directory: &Path) -> Result<Self> {
         let binary = binaries::terraform()?;
         let provider = binaries::built(PROVIDER)?;
-        let terraform = Self { host, binary, directory: directory.to_owned(), variables: Map::new() };
+        let terraform = Self {
+            host,
+            binary,
+            directory: directory.to_owned(),
+            variables: Map::new(),
+            transcript: RefCell::default(),
+        };
         terraform.mirror(&provider)?;
         terraform.write("main.tf", MAIN)?;
         Ok(terraform)
@@ -113,7 +123,19 @@ impl<'a> Terraform<'a> {
     }
 
     fn attempt(&self, words: &[&str]) -> Result<Output> {
-        self.command(words).output().context("nsenter (package util-linux)")
+        let output = self.command(words).output().context("nsenter (package util-linux)")?;
+        // Outputs are for programs, and some are secret.
+        if words.first() != Some(&"output") {
+            let mut transcript = self.transcript.borrow_mut();
+            transcript.push_str(&format!("$ terraform {}\n{}", words.join(" "), text(&output)));
+        }
+        Ok(output)
+    }
+
+    /// Everything terraform has printed in this directory, outputs left out.
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        self.transcript.borrow().clone()
     }
 
     /// Runs terraform; returns what it printed.

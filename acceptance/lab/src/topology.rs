@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -104,13 +105,13 @@ pub struct Lab {
     services: Vec<Process>,
     _resolver: Resolver,
     /// Where terraform runs: a machine that is connected to nothing.
-    pub workstation: Host,
+    pub workstation: Arc<Host>,
     /// Routes between the servers and the home; the DNS64 resolver is here.
     pub internet6: Host,
     /// The home's router.
     pub home: Host,
     /// The Raspberry Pi.
-    pub pi: Host,
+    pub pi: Arc<Host>,
     /// The IPv4 internet: one machine with a web server and a DNS server.
     pub internet4: Host,
     servers: Cell<u8>,
@@ -125,8 +126,8 @@ impl Lab {
     pub fn start() -> Result<Self> {
         let directory = Directory::create()?;
         let host = |name: &str| Host::start(name, directory.subdirectory(name)?);
-        let (workstation, internet6, home) = (host("workstation")?, host("internet6")?, host("home")?);
-        let (pi, internet4) = (host("pi")?, host("internet4")?);
+        let (workstation, internet6, home) = (Arc::new(host("workstation")?), host("internet6")?, host("home")?);
+        let (pi, internet4) = (Arc::new(host("pi")?), host("internet4")?);
         internet6.link("home", &home, "wan6", 1)?;
         home.link("lan", &pi, "eth0", 2)?;
         home.link("wan4", &internet4, "eth0", 3)?;
@@ -215,8 +216,8 @@ impl Lab {
     ///
     /// # Errors
     /// Terraform or our provider is missing.
-    pub fn terraform(&self) -> Result<Terraform<'_>> {
-        Terraform::new(&self.workstation, &self.directory.subdirectory("terraform")?)
+    pub fn terraform(&self) -> Result<Terraform> {
+        Terraform::new(Arc::clone(&self.workstation), &self.directory.subdirectory("terraform")?)
     }
 
     /// A directory of the lab that all hosts see, made if it is not there.

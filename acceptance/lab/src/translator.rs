@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,19 +16,19 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// A running translator; dropping it kills it.
 #[derive(Debug)]
-pub struct Translator<'a> {
-    host: &'a Host,
+pub struct Translator {
+    host: Arc<Host>,
     process: Process,
     control: PathBuf,
     binary: PathBuf,
 }
 
-impl<'a> Translator<'a> {
+impl Translator {
     /// Starts `hetznat-translator run` on the Pi, and waits until it answers `status`.
     ///
     /// # Errors
     /// The binary is not built or did not come up; the message carries its log.
-    pub fn start(host: &'a Host, document: &Path, options: &[&str]) -> Result<Self> {
+    pub fn start(host: Arc<Host>, document: &Path, options: &[&str]) -> Result<Self> {
         let binary = binaries::built(TRANSLATOR)?;
         let control = host.directory().join("control.sock");
         let (binary_path, document, socket) = (text(&binary)?, text(document)?, text(&control)?);
@@ -67,7 +68,44 @@ impl<'a> Translator<'a> {
     /// # Errors
     /// The translator does not answer.
     pub fn dropped(&self, reason: &str) -> Result<u64> {
-        Ok(find(&self.status()?, "dropped").and_then(|dropped| dropped.get(reason)?.as_u64()).unwrap_or(0))
+        Ok(self.status()?["datapath"]["dropped"][reason].as_u64().unwrap_or(0))
+    }
+
+    /// What it says about the state document: `applied`, `refused`, `withdrawn`.
+    ///
+    /// # Errors
+    /// The translator does not answer.
+    pub fn document_state(&self) -> Result<String> {
+        Ok(self.status()?["document"]["state"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until `status` says that the document is in this state, and returns what it says about it.
+    ///
+    /// # Errors
+    /// It did not come to that within 10 s.
+    pub fn wait_for_document(&self, state: &str) -> Result<Value> {
+        let found = wait::until(&format!("the document to be {state}"), LIMIT, || {
+            let document = self.status()?["document"].take();
+            Ok((document["state"] == state).then_some(document))
+        });
+        found.map(|(document, _)| document)
+    }
+
+    /// Waits until it has applied a document with exactly these peers.
+    ///
+    /// # Errors
+    /// It did not come to that within 10 s.
+    pub fn wait_for_peers(&self, names: &[&str]) -> Result<()> {
+        let mut expected: Vec<_> = names.to_vec();
+        expected.sort_unstable();
+        let found = wait::until(&format!("the peers {expected:?}"), LIMIT, || {
+            let status = self.status()?;
+            let peers = status["datapath"]["peers"].as_array().into_iter().flatten();
+            let mut names: Vec<_> = peers.filter_map(|peer| peer["name"].as_str()).collect();
+            names.sort_unstable();
+            Ok((names == expected).then_some(()))
+        });
+        found.map(|_| ())
     }
 
     /// Everything it has logged, and its predecessors in this lab.
@@ -98,15 +136,6 @@ impl<'a> Translator<'a> {
     /// It did not end within 10 s.
     pub fn stop(mut self) -> Result<ExitStatus> {
         self.process.stop(LIMIT)
-    }
-}
-
-/// The first value of that name, at any depth: tests ask for a fact, not for where status keeps it.
-fn find<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
-    match value {
-        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|inner| find(inner, key))),
-        Value::Array(list) => list.iter().find_map(|inner| find(inner, key)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
-"""The IPv4-only web server: a page that says who asks, and the files of one directory."""
+"""The web server of the lab: a page that says who asks, the files of one directory, the SHA-256 of what is put."""
 import functools
+import hashlib
 import http.server
 import socket
 import sys
@@ -11,7 +12,18 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path != "/":
             return super().do_GET()
-        page = f"hello from {self.server.title}, you are {self.client_address[0]}\n".encode()
+        self.answer(f"hello from {self.server.title}, you are {self.client_address[0]}\n")
+
+    def do_PUT(self):
+        left = int(self.headers["Content-Length"])
+        digest = hashlib.sha256()
+        while left > 0 and (block := self.rfile.read(min(left, 1 << 16))):
+            digest.update(block)
+            left -= len(block)
+        self.answer(digest.hexdigest() + "\n")
+
+    def answer(self, text):
+        page = text.encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(page)))

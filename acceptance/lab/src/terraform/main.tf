@@ -20,6 +20,11 @@ variable "servers" {
   default = {}
 }
 
+variable "rotate" {
+  type    = map(string)
+  default = null
+}
+
 provider "hetznat" {
   state = var.state
 }
@@ -40,6 +45,7 @@ resource "hetznat_peer" "server" {
   gateway  = hetznat_gateway.home.link
   name     = each.key
   endpoint = terraform_data.primary_ip[each.key].output
+  rotate   = var.rotate
 }
 
 # Stands in for hcloud_server: another user_data is another server.

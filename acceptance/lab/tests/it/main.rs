@@ -1,4 +1,9 @@
 //! Tests of the whole, on the lab. All of them need root: they fail without it rather than pretend.
 
+mod documents;
+mod fences;
 mod hosts;
+mod life;
+mod membership;
+mod traffic;
 mod wireguard;

@@ -1,0 +1,125 @@
+//! A lab in use: the terraform that describes it, the translator on its Pi, and what a failed test wants to know of both.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use crate::{Lab, Server, Terraform, Translator};
+
+/// How long the first handshake may take; WireGuard repeats a lost one after 5 s.
+pub const TUNNEL_LIMIT: Duration = Duration::from_secs(20);
+
+/// A lab with an initialised terraform, and a translator once it is started.
+#[derive(Debug)]
+pub struct Site {
+    // Dropped in this order: the translator before the host it runs in.
+    translator: Option<Translator>,
+    /// The configuration of `terraform/main.tf`, initialised.
+    pub terraform: Terraform,
+    /// The hosts.
+    pub lab: Lab,
+}
+
+impl Site {
+    /// A lab and an initialised terraform; nothing is applied yet.
+    ///
+    /// # Errors
+    /// Not root, a program is missing, or our binaries are not built.
+    pub fn start() -> Result<Self> {
+        let lab = Lab::start()?;
+        let mut terraform = lab.terraform()?;
+        terraform.set("state", json!(lab.document()))?;
+        terraform.init()?;
+        Ok(Self { translator: None, terraform, lab })
+    }
+
+    /// `terraform apply` with exactly these servers.
+    ///
+    /// # Errors
+    /// Terraform's.
+    pub fn apply(&mut self, servers: &[&Server]) -> Result<String> {
+        self.terraform.set_servers(servers)?;
+        self.terraform.apply()
+    }
+
+    /// Starts the translator on the Pi.
+    ///
+    /// # Errors
+    /// It did not come up.
+    pub fn start_translator(&mut self, options: &[&str]) -> Result<&Translator> {
+        let translator = Translator::start(Arc::clone(&self.lab.pi), &self.lab.document(), options)?;
+        Ok(self.translator.insert(translator))
+    }
+
+    /// The running translator.
+    ///
+    /// # Errors
+    /// None was started.
+    pub fn translator(&self) -> Result<&Translator> {
+        self.translator.as_ref().context("no translator was started")
+    }
+
+    /// Stops the translator with SIGTERM and says how it ended.
+    ///
+    /// # Errors
+    /// None was started, or it does not stop.
+    pub fn stop_translator(&mut self) -> Result<std::process::ExitStatus> {
+        self.translator.take().context("no translator was started")?.stop()
+    }
+
+    /// Boots a server's tunnel with what terraform rendered for it, and waits until the translator has dialled in.
+    ///
+    /// # Errors
+    /// There is no such peer, or no handshake.
+    pub fn connect(&self, server: &Server) -> Result<Duration> {
+        server.start_wireguard(&self.terraform.wireguard_config(server.name())?)?;
+        server.wait_for_tunnel(TUNNEL_LIMIT)
+    }
+
+    /// The whole way: a server, an apply, a translator, a tunnel.
+    ///
+    /// # Errors
+    /// Any of them did not come about.
+    pub fn with_connected_server(&mut self, name: &str) -> Result<Server> {
+        let server = self.lab.add_server(name)?;
+        self.apply(&[&server])?;
+        self.start_translator(&[])?;
+        self.connect(&server)?;
+        Ok(server)
+    }
+
+    /// What is to be known when something went wrong.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let terraform = self.terraform.transcript();
+        let (status, log) = match &self.translator {
+            Some(translator) => {
+                (translator.status_text(&[]).unwrap_or_else(|error| format!("{error:#}")), translator.log())
+            }
+            None => ("not running".to_owned(), String::new()),
+        };
+        format!("== terraform\n{terraform}\n== translator's status\n{status}\n== translator's log\n{log}")
+    }
+}
+
+/// Runs a test on a site of its own; when it fails, prints what the site knows.
+///
+/// # Panics
+/// With the test's error or panic.
+pub fn on_site(test: impl FnOnce(&mut Site) -> Result<()>) {
+    let mut site = Site::start().unwrap_or_else(|error| panic!("{error:?}"));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| test(&mut site)));
+    if !matches!(outcome, Ok(Ok(()))) {
+        eprintln!("{}", site.report());
+    }
+    // Torn down before the error is told: it is the last thing to read.
+    drop(site);
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => panic!("{error:?}"),
+        Err(panic) => panic::resume_unwind(panic),
+    }
+}

@@ -1,0 +1,122 @@
+//! What a server must not do: pretend to be another one, or reach anything at home.
+
+use anyhow::Result;
+use lab::site::on_site;
+use lab::topology::{HOME_LAN, PI, PI_LAN, WEB};
+use lab::{Server, Site};
+
+/// One ping that nobody may answer, from an address the server does not own.
+fn ping_from(server: &Server, source: &str, destination: &str) -> Result<bool> {
+    server.host().run(&["ip", "address", "add", source, "dev", "lo"])?;
+    let ping = server.host().attempt(&["ping", "-n", "-c", "1", "-W", "1", "-I", source, destination])?;
+    Ok(ping.status.success())
+}
+
+/// How many packets were dropped for `reason` while `act` ran.
+fn dropped(site: &Site, reason: &str, act: impl FnOnce() -> Result<()>) -> Result<u64> {
+    let before = site.translator()?.dropped(reason)?;
+    act()?;
+    Ok(site.translator()?.dropped(reason)? - before)
+}
+
+#[test]
+fn a_packet_from_outside_its_peers_prefix_is_dropped_and_counted() {
+    on_site(|site| {
+        let web = site.with_connected_server("web")?;
+        let forged = [
+            ("2001:db8:1:99::1", format!("64:ff9b::{WEB}")),
+            ("fd64:ff9b::1", format!("64:ff9b::{WEB}")),
+            ("198.18.77.77", WEB.to_string()),
+        ];
+
+        for (source, destination) in forged {
+            let count = dropped(site, "source_outside_prefix", || {
+                assert!(!ping_from(&web, source, &destination)?, "a ping from {source} was answered");
+                Ok(())
+            })?;
+            assert_eq!(count, 1, "from {source}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_server_cannot_send_in_the_name_of_another() {
+    on_site(|site| {
+        let (honest, forger) = (site.lab.add_server("honest")?, site.lab.add_server("forger")?);
+        site.apply(&[&honest, &forger])?;
+        site.start_translator(&[])?;
+        site.connect(&forger)?;
+
+        let count = dropped(site, "source_outside_prefix", || {
+            ping_from(&forger, &honest.address().to_string(), &format!("64:ff9b::{WEB}")).map(drop)
+        })?;
+
+        assert_eq!(count, 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_packet_to_a_private_address_is_dropped_and_counted() {
+    on_site(|site| {
+        let web = site.with_connected_server("web")?;
+        let private =
+            [HOME_LAN.to_string(), PI_LAN.to_string(), "10.0.0.1".into(), "127.0.0.1".into(), "169.254.1.1".into()];
+
+        for address in private {
+            let count = dropped(site, "destination_not_global", || {
+                let ping = web.host().attempt(&["ping", "-n", "-c", "1", "-W", "1", &format!("64:ff9b::{address}")])?;
+                assert!(!ping.status.success(), "64:ff9b::{address} answered");
+                Ok(())
+            })?;
+            assert_eq!(count, 1, "to 64:ff9b::{address}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nothing_at_home_can_be_reached_by_any_form_of_address() {
+    on_site(|site| {
+        let _router = site.lab.serve_page(&site.lab.home, "::", "the router of the home")?;
+        let _pi = site.lab.serve_page(&site.lab.pi, "::", "the pi")?;
+        for page in [format!("http://{HOME_LAN}/"), format!("http://{PI_LAN}/"), format!("http://[{PI}]/")] {
+            site.lab.pi.run(&["curl", "-sS", "--fail", "--max-time", "5", &page])?;
+        }
+        let web = site.with_connected_server("web")?;
+        let gateway = site.translator()?.status()?["gateway"].take();
+        let own = |key: &str| gateway[key].as_str().unwrap().to_owned();
+
+        let mut hosts = vec!["rebinding.example".to_owned(), format!("[{PI}]"), "[2001:db8:4000:1::1]".to_owned()];
+        for address in [HOME_LAN.to_string(), PI_LAN.to_string(), own("address4"), own("pool4")] {
+            hosts.extend([format!("[64:ff9b::{address}]"), address]);
+        }
+        hosts.push(format!("[{}]", own("address6")));
+        for host in hosts {
+            assert!(!web.reaches(&format!("http://{host}/"))?, "{host} was reached");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn servers_cannot_reach_each_other_through_the_gateway() {
+    on_site(|site| {
+        let (one, other) = (site.lab.add_server("one")?, site.lab.add_server("other")?);
+        site.apply(&[&one, &other])?;
+        site.start_translator(&[])?;
+        site.connect(&one)?;
+        site.connect(&other)?;
+        let _page = site.lab.serve_page(other.host(), "::", "the other server")?;
+        let status = site.translator()?.status()?;
+        let peers = status["datapath"]["peers"].as_array().unwrap();
+        let ipv4 = peers.iter().find(|peer| peer["name"] == "other").unwrap()["ipv4"].as_str().unwrap();
+
+        for host in [ipv4.to_owned(), format!("[64:ff9b::{ipv4}]")] {
+            assert!(!one.reaches(&format!("http://{host}/"))?, "{host} was reached");
+        }
+        one.curl(&format!("http://[{}]/", other.address()))?;
+        Ok(())
+    });
+}
