@@ -1,0 +1,126 @@
+//! The way of a packet through the daemon: tunnels on one side, the TUN interface on the other, the engine between them.
+//!
+//! One task owns all three and is talked to by messages, so that nothing on the way of a packet takes a lock.
+
+mod drops;
+mod path;
+mod reconcile;
+mod snapshot;
+mod worker;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use contract::{Gateway, Name, PrivateKey};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tunnel::{BindError, Socket};
+
+use crate::tun::Tun;
+use worker::{Command, Worker};
+
+pub(crate) use snapshot::{PeerSnapshot, Snapshot};
+
+/// Callers wait for answers, so there are never more commands than callers.
+const COMMAND_QUEUE: usize = 8;
+
+/// Why there is no datapath, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatapathError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("cannot wait for the TUN interface: {0}")]
+    Register(io::Error),
+    #[error("the TUN interface is gone; did somebody delete it?")]
+    TunGone,
+    #[error("cannot read from the TUN interface: {0}")]
+    TunRead(io::Error),
+    #[error("cannot read from the UDP socket: {0}")]
+    Socket(io::Error),
+    #[error("internal error in the datapath: {0}")]
+    Panicked(String),
+}
+
+/// What a datapath starts with.
+pub(crate) struct Start {
+    pub(crate) tun: Tun,
+    /// A changed key needs a new datapath: every session dies with it anyway.
+    pub(crate) private_key: PrivateKey,
+    pub(crate) gateway: Gateway,
+    /// This machine's own IPv4 addresses, which no peer may reach.
+    pub(crate) own_addresses: Vec<Ipv4Addr>,
+    /// Unpredictable; port and identifier choices come from it.
+    pub(crate) seed: [u8; 32],
+    /// UDP; 0 takes any free one.
+    pub(crate) listen_port: u16,
+}
+
+/// Which peers a changed document touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) added: Vec<Name>,
+    pub(crate) changed: Vec<Name>,
+    pub(crate) removed: Vec<Name>,
+}
+
+/// A running datapath. Dropping it stops the datapath as [`Handle::stop`] does, but nobody waits for that.
+pub(crate) struct Handle {
+    commands: mpsc::Sender<Command>,
+    /// `None` once its end was reported.
+    task: Option<JoinHandle<Result<(), DatapathError>>>,
+}
+
+/// Starts the datapath as a task and dials every peer that has an endpoint.
+///
+/// # Errors
+/// [`DatapathError::Bind`] or [`DatapathError::Register`]; the interface is gone then.
+// Registering descriptors needs a runtime, which only an async function is sure to be called in.
+#[expect(clippy::unused_async, reason = "tells callers that a tokio runtime is needed")]
+pub(crate) async fn start(start: Start) -> Result<Handle, DatapathError> {
+    let socket = Socket::bind(start.listen_port)?;
+    let worker = Worker::new(start, socket, Instant::now())?;
+    let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
+    let task = tokio::spawn(worker.run(receiver));
+    Ok(Handle { commands, task: Some(task) })
+}
+
+impl Handle {
+    /// Follows a changed document. Peers that did not change keep their sessions; so do those of which only the endpoint
+    /// changed. Says that nothing changed when the datapath is dead, which [`Handle::stopped`] reports.
+    pub(crate) async fn apply(&self, gateway: Gateway, own_addresses: Vec<Ipv4Addr>) -> Applied {
+        let gateway = Box::new(gateway);
+        self.ask(|answer| Command::Apply { gateway, own_addresses, answer }).await.unwrap_or_default()
+    }
+
+    /// How things are now. Empty when the datapath is dead.
+    pub(crate) async fn snapshot(&self) -> Snapshot {
+        self.ask(|answer| Command::Snapshot { answer }).await.unwrap_or_default()
+    }
+
+    /// Resolves only if the datapath dies by itself, and only once. Cancel safe.
+    pub(crate) async fn stopped(&mut self) -> DatapathError {
+        let Some(task) = &mut self.task else { return std::future::pending().await };
+        let end = task.await;
+        self.task = None;
+        match end {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) => DatapathError::Panicked("it ended unasked".to_owned()),
+            Err(error) => DatapathError::Panicked(error.to_string()),
+        }
+    }
+
+    /// Ends the datapath; its interface and its port are free afterwards.
+    pub(crate) async fn stop(self) {
+        drop(self.commands);
+        if let Some(Err(error)) = async { Some(self.task?.await) }.await {
+            tracing::error!(%error, "datapath");
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (answer, receiver) = oneshot::channel();
+        self.commands.send(command(answer)).await.ok()?;
+        receiver.await.ok()
+    }
+}

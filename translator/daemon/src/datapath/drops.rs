@@ -1,0 +1,70 @@
+//! What the datapath itself drops, before or after tunnels and engine.
+
+/// Why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DropReason {
+    /// The kernel routed a packet to us that is neither for the engine nor from the gateway's own addresses.
+    NotForUs,
+    /// A packet from the TUN interface that contradicts its virtio-net header.
+    TunMalformed,
+    /// A super-packet that cannot be cut.
+    Unsegmentable,
+    /// The TUN interface took no packet: it is down, the kernel short of memory, or the packet not to its taste.
+    TunWriteFailed,
+    /// The kernel took no datagram: no route to the peer, most often.
+    SendFailed,
+}
+
+impl DropReason {
+    const ALL: [Self; 5] =
+        [Self::NotForUs, Self::TunMalformed, Self::Unsegmentable, Self::TunWriteFailed, Self::SendFailed];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotForUs => "not_for_us",
+            Self::TunMalformed => "tun_malformed",
+            Self::Unsegmentable => "unsegmentable",
+            Self::TunWriteFailed => "tun_write_failed",
+            Self::SendFailed => "send_failed",
+        }
+    }
+}
+
+/// How often each reason applied.
+#[derive(Default)]
+pub(super) struct Drops([u64; DropReason::ALL.len()]);
+
+impl Drops {
+    pub(super) fn add(&mut self, reason: DropReason) {
+        self.0[reason as usize] += 1;
+    }
+
+    /// By the stable names in metrics and status.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        DropReason::ALL.iter().map(|&reason| (reason.as_str(), self.0[reason as usize]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_counted_under_its_own_name() {
+        let mut drops = Drops::default();
+        for (times, reason) in DropReason::ALL.into_iter().enumerate() {
+            (0..times).for_each(|_| drops.add(reason));
+        }
+
+        assert_eq!(
+            drops.iter().collect::<Vec<_>>(),
+            [
+                ("not_for_us", 0),
+                ("tun_malformed", 1),
+                ("unsegmentable", 2),
+                ("tun_write_failed", 3),
+                ("send_failed", 4)
+            ]
+        );
+    }
+}

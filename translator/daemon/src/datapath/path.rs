@@ -1,0 +1,298 @@
+//! What happens to packets, batch by batch.
+//!
+//! Invariant: a datagram that the socket has no room for stops the reading of packets that would become datagrams, not
+//! of those that come from peers; so the queue in front of the socket is bounded by one super-packet.
+
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Instant, SystemTime};
+
+use contract::Gateway;
+use nat64::{Engine, Side, Verdict};
+use packet::ipv4::Ipv4;
+use packet::ipv6::Ipv6;
+use packet::{Family, HEADROOM, Packet, segment, virtio};
+use tunnel::{Inside, Outcome, Pool, Received, Sent, Socket, Transmit, Tunnels};
+
+use super::DatapathError;
+use super::drops::{DropReason, Drops};
+use crate::tun::{Port, Written};
+
+/// The most frames of one batch: the other directions get their turn after it.
+const BATCH: usize = 64;
+
+/// The largest IP packet, and so the largest super-packet.
+const LARGEST_PACKET: usize = 65_535;
+
+/// Where a frame's header stands, so that its packet stands at `HEADROOM`.
+const FRAME_AT: usize = HEADROOM - virtio::HEADER_LEN;
+
+/// The gateway's addresses that decide where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Addresses {
+    address6: Ipv6Addr,
+    address4: Ipv4Addr,
+    pool4: Ipv4Addr,
+}
+
+impl Addresses {
+    pub(super) fn of(gateway: &Gateway) -> Self {
+        Self { address6: gateway.address6, address4: gateway.address4(), pool4: gateway.pool4() }
+    }
+
+    /// Whether a peer speaks to the gateway itself.
+    fn is_gateway(&self, destination: IpAddr) -> bool {
+        destination == IpAddr::V6(self.address6) || destination == IpAddr::V4(self.address4)
+    }
+
+    fn route(&self, packet: &[u8]) -> Route {
+        let (from_gateway, to_pool4) = match Family::of(packet) {
+            Some(Family::V4) => Ipv4::parse(packet)
+                .map_or((false, false), |ip| (ip.source() == self.address4, ip.destination() == self.pool4)),
+            Some(Family::V6) => Ipv6::parse(packet).map_or((false, false), |ip| (ip.source() == self.address6, false)),
+            None => (false, false),
+        };
+        match (to_pool4, from_gateway) {
+            (true, _) => Route::Engine,
+            (false, true) => Route::Tunnels,
+            (false, false) => Route::Nowhere,
+        }
+    }
+}
+
+/// Where a packet from the TUN interface goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// It answers something the engine translated.
+    Engine,
+    /// The gateway itself speaks to a peer.
+    Tunnels,
+    Nowhere,
+}
+
+/// Everything a packet meets on its way.
+pub(super) struct Path {
+    pub(super) port: Port,
+    pub(super) socket: Socket,
+    pub(super) tunnels: Tunnels,
+    pub(super) engine: Engine,
+    pub(super) addresses: Addresses,
+    pub(super) drops: Drops,
+    pool: Pool,
+    /// One frame, with room in front for translation.
+    frame: Box<[u8]>,
+    received: Vec<Received>,
+    /// A datagram that the socket had no room for.
+    blocked: Option<Transmit>,
+}
+
+impl Path {
+    pub(super) fn new(port: Port, socket: Socket, tunnels: Tunnels, engine: Engine, addresses: Addresses) -> Self {
+        Self {
+            pool: tunnels.pool(),
+            port,
+            socket,
+            tunnels,
+            engine,
+            addresses,
+            drops: Drops::default(),
+            frame: vec![0; HEADROOM + LARGEST_PACKET].into(),
+            received: Vec::new(),
+            blocked: None,
+        }
+    }
+
+    /// Whether datagrams wait for room in the socket.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
+    /// When [`Path::handle_timeout`] wants to be called.
+    pub(super) fn poll_timeout(&self) -> Instant {
+        let tunnels = self.tunnels.poll_timeout();
+        self.engine.poll_timeout().map_or(tunnels, |engine| engine.min(tunnels))
+    }
+
+    /// Lets time pass for tunnels and engine.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.tunnels.handle_timeout(now, SystemTime::now());
+        if self.engine.poll_timeout().is_some_and(|due| due <= now) {
+            self.engine.handle_timeout(now);
+        }
+    }
+
+    /// Takes a batch of datagrams from the peers.
+    pub(super) fn handle_datagrams(&mut self, now: Instant) -> Result<(), DatapathError> {
+        let mut received = mem::take(&mut self.received);
+        self.socket.recv_batch(&self.pool, &mut received);
+        for Received { from, datagram } in received.drain(..) {
+            if let Outcome::Inside(inside) = self.tunnels.handle_datagram(now, from, datagram) {
+                self.handle_inside(now, &inside)?;
+            }
+        }
+        self.received = received;
+        Ok(())
+    }
+
+    fn handle_inside(&mut self, now: Instant, inside: &Inside) -> Result<(), DatapathError> {
+        let end = HEADROOM + inside.bytes().len();
+        self.frame[HEADROOM..end].copy_from_slice(inside.bytes());
+        let mut packet = Packet::new(&mut self.frame, HEADROOM..end);
+        let for_kernel = self.addresses.is_gateway(inside.destination)
+            || self.engine.handle_inside(now, &mut packet) == Verdict::Forward;
+        if for_kernel { write(&self.port, &mut self.drops, packet) } else { Ok(()) }
+    }
+
+    /// Takes a batch of packets from the kernel, and sends what becomes of each before it reads the next.
+    pub(super) fn handle_frames(&mut self, now: Instant) -> Result<(), DatapathError> {
+        for _ in 0..BATCH {
+            if self.is_blocked() {
+                break;
+            }
+            match self.port.read(&mut self.frame[FRAME_AT..]) {
+                Ok(Some(len)) => self.handle_frame(now, len),
+                Ok(None) => break,
+                Err(error) if error.raw_os_error() == Some(libc::EBADFD) => return Err(DatapathError::TunGone),
+                Err(error) => return Err(DatapathError::TunRead(error)),
+            }
+            self.transmit();
+        }
+        Ok(())
+    }
+
+    fn handle_frame(&mut self, now: Instant, len: usize) {
+        let frame = &self.frame[FRAME_AT..FRAME_AT + len];
+        let Some((header, bytes)) = frame.split_at_checked(virtio::HEADER_LEN) else {
+            return self.drops.add(DropReason::TunMalformed);
+        };
+        let route = self.addresses.route(bytes);
+        let Ok(offload) = virtio::decode(header, bytes) else { return self.drops.add(DropReason::TunMalformed) };
+        let mut packet = Packet::new(&mut self.frame, HEADROOM..FRAME_AT + len);
+        packet.offload = offload;
+        match route {
+            Route::Engine if self.engine.handle_outside(now, &mut packet) != Verdict::Forward => return,
+            Route::Engine | Route::Tunnels => {}
+            Route::Nowhere => return self.drops.add(DropReason::NotForUs),
+        }
+        let cut = segment::segment(&packet, |segment| to_peer(&mut self.tunnels, segment));
+        if cut.is_err() {
+            self.drops.add(DropReason::Unsegmentable);
+        }
+    }
+
+    /// Sends what the engine made by itself, and every datagram that is ready, as far as the socket has room.
+    pub(super) fn flush(&mut self) -> Result<(), DatapathError> {
+        while let Some(made) = self.engine.poll_transmit() {
+            match made.side {
+                Side::Inside => to_peer(&mut self.tunnels, &made.bytes),
+                Side::Outside => self.write_made(&made.bytes)?,
+            }
+        }
+        self.transmit();
+        Ok(())
+    }
+
+    fn write_made(&mut self, bytes: &[u8]) -> Result<(), DatapathError> {
+        let end = HEADROOM + bytes.len();
+        let Some(place) = self.frame.get_mut(HEADROOM..end) else {
+            self.drops.add(DropReason::TunWriteFailed);
+            return Ok(());
+        };
+        place.copy_from_slice(bytes);
+        write(&self.port, &mut self.drops, Packet::new(&mut self.frame, HEADROOM..end))
+    }
+
+    fn transmit(&mut self) {
+        while let Some(transmit) = self.blocked.take().or_else(|| self.tunnels.poll_transmit()) {
+            match self.socket.send(&transmit) {
+                Sent::Done => {}
+                Sent::Failed(error) => {
+                    tracing::debug!(to = %transmit.to, %error, "send");
+                    self.drops.add(DropReason::SendFailed);
+                }
+                Sent::Busy => {
+                    self.blocked = Some(transmit);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Hands a packet to the tunnels, which count what they do not take.
+fn to_peer(tunnels: &mut Tunnels, packet: &[u8]) {
+    let _ = tunnels.handle_packet(packet);
+}
+
+/// Hands a packet to the kernel.
+fn write(port: &Port, drops: &mut Drops, mut packet: Packet<'_>) -> Result<(), DatapathError> {
+    let written = virtio::with_header(&mut packet).map(|frame| port.write(frame));
+    match written {
+        Ok(Written::Done) => return Ok(()),
+        Ok(Written::Gone) => return Err(DatapathError::TunGone),
+        Ok(Written::Refused(error)) => tracing::debug!(%error, "write to the TUN interface"),
+        Err(error) => tracing::error!(%error, "write to the TUN interface"),
+    }
+    drops.add(DropReason::TunWriteFailed);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::gateway;
+
+    fn check(source: &str, destination: &str, expected: Route) {
+        let addresses = Addresses::of(&gateway());
+        let packet = match (source.parse().unwrap(), destination.parse().unwrap()) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let fixed = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0];
+                [&fixed[..], &source.octets(), &destination.octets()].concat()
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let fixed = [0x60, 0, 0, 0, 0, 0, 17, 64];
+                [&fixed[..], &source.octets(), &destination.octets()].concat()
+            }
+            mixed => panic!("two families: {mixed:?}"),
+        };
+
+        assert_eq!(addresses.route(&packet), expected, "{source} to {destination}");
+    }
+
+    #[test]
+    fn answers_from_ipv4_go_to_the_engine() {
+        check("192.0.2.1", "198.18.255.254", Route::Engine);
+        check("198.18.0.1", "198.18.255.254", Route::Engine);
+    }
+
+    #[test]
+    fn the_gateways_own_packets_go_to_the_tunnels() {
+        check("198.18.0.1", "198.18.0.2", Route::Tunnels);
+        check("fd64:ff9b::1", "2001:db8:1:2::1", Route::Tunnels);
+    }
+
+    #[test]
+    fn what_others_send_to_peers_goes_nowhere() {
+        check("192.168.1.5", "198.18.0.2", Route::Nowhere);
+        check("2001:db8:5::5", "2001:db8:1:2::1", Route::Nowhere);
+        check("fe80::1", "ff02::2", Route::Nowhere);
+    }
+
+    #[test]
+    fn what_is_no_ip_packet_goes_nowhere() {
+        let addresses = Addresses::of(&gateway());
+
+        for bytes in [&[][..], &[0x45; 5], &[0x60; 39], &[0xff; 60]] {
+            assert_eq!(addresses.route(bytes), Route::Nowhere);
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_spoken_to_by_both_its_addresses_and_no_other() {
+        let addresses = Addresses::of(&gateway());
+        let is_gateway = |address: &str| addresses.is_gateway(address.parse().unwrap());
+
+        assert!(is_gateway("fd64:ff9b::1") && is_gateway("198.18.0.1"));
+        assert!(!is_gateway("198.18.255.254") && !is_gateway("64:ff9b::c612:1"));
+    }
+}

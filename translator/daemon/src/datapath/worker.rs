@@ -1,0 +1,185 @@
+//! The task that owns a datapath: waits for packets, time and commands, and answers the latter.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Instant, SystemTime};
+
+use contract::{Gateway, Name, Peer, PublicKey};
+use nat64::{Engine, Pool4};
+use tokio::select;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+use tunnel::{PeerStats, Socket, Tunnels};
+
+use super::path::{Addresses, Path};
+use super::reconcile::{Changes, changes};
+use super::{Applied, DatapathError, PeerSnapshot, Snapshot, Start};
+
+/// Of the TUN interface and, for all the engine knows, the way beyond it, in bytes.
+const OUTSIDE_MTU: u16 = 1500;
+
+/// The first port that unprivileged programs may use; NATs keep to those (RFC 6056 §3.2).
+const FIRST_PORT: u16 = 1024;
+
+/// What the owner of a [`Handle`](super::Handle) may ask for. No answer means that the owner has stopped waiting.
+pub(super) enum Command {
+    Apply { gateway: Box<Gateway>, own_addresses: Vec<Ipv4Addr>, answer: oneshot::Sender<Applied> },
+    Snapshot { answer: oneshot::Sender<Snapshot> },
+}
+
+/// A datapath before and while it runs.
+pub(super) struct Worker {
+    path: Path,
+    gateway: Gateway,
+    engine_config: nat64::Config,
+    listen_port: u16,
+    offload: &'static str,
+}
+
+enum Event {
+    Command(Option<Command>),
+    Frames,
+    Datagrams,
+    Room,
+    Time,
+}
+
+impl Worker {
+    /// Puts the parts together and dials the peers.
+    pub(super) fn new(start: Start, socket: Socket, now: Instant) -> Result<Self, DatapathError> {
+        let Start { tun, private_key, gateway, own_addresses, seed, listen_port: _ } = start;
+        let listen_port = socket.local_port().map_err(DatapathError::Socket)?;
+        let offload = tun.offload();
+        let port = tun.into_port().map_err(DatapathError::Register)?;
+        let engine_config = engine_config(&gateway, own_addresses);
+        let engine = Engine::new(engine_config.clone(), seed, now);
+        let tunnels = Tunnels::new(&private_key, gateway.mtu, now);
+        let path = Path::new(port, socket, tunnels, engine, Addresses::of(&gateway));
+        let mut worker = Self { path, engine_config, listen_port, offload, gateway };
+        let first = changes(None, &worker.gateway);
+        worker.follow(now, &first);
+        Ok(worker)
+    }
+
+    /// Runs until the last handle is gone, or something breaks.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), DatapathError> {
+        loop {
+            self.path.flush()?;
+            let event = self.next_event(&mut commands).await?;
+            let now = Instant::now();
+            match event {
+                Event::Command(Some(command)) => self.handle_command(now, command),
+                Event::Command(None) => return Ok(()),
+                Event::Frames => self.path.handle_frames(now)?,
+                Event::Datagrams => self.path.handle_datagrams(now)?,
+                Event::Room | Event::Time => {}
+            }
+            if now >= self.path.poll_timeout() {
+                self.path.handle_timeout(now);
+            }
+        }
+    }
+
+    async fn next_event(&self, commands: &mut mpsc::Receiver<Command>) -> Result<Event, DatapathError> {
+        let Path { port, socket, .. } = &self.path;
+        let blocked = self.path.is_blocked();
+        select! {
+            command = commands.recv() => Ok(Event::Command(command)),
+            ready = port.readable(), if !blocked => ready.map(|()| Event::Frames).map_err(DatapathError::TunRead),
+            ready = socket.readable() => ready.map(|()| Event::Datagrams).map_err(DatapathError::Socket),
+            ready = socket.writable(), if blocked => ready.map(|()| Event::Room).map_err(DatapathError::Socket),
+            () = sleep_until(self.path.poll_timeout().into()) => Ok(Event::Time),
+        }
+    }
+
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Apply { gateway, own_addresses, answer } => {
+                let _ = answer.send(self.apply(now, *gateway, own_addresses));
+            }
+            Command::Snapshot { answer } => {
+                let _ = answer.send(self.snapshot(now));
+            }
+        }
+    }
+
+    fn apply(&mut self, now: Instant, gateway: Gateway, own_addresses: Vec<Ipv4Addr>) -> Applied {
+        let engine_config = engine_config(&gateway, own_addresses);
+        if engine_config != self.engine_config {
+            self.path.engine.reconfigure(now, engine_config.clone());
+            self.engine_config = engine_config;
+        }
+        self.path.tunnels.set_mtu(gateway.mtu);
+        self.path.addresses = Addresses::of(&gateway);
+        let changes = changes(Some(&self.gateway), &gateway);
+        self.follow(now, &changes);
+        self.gateway = gateway;
+        changes.applied
+    }
+
+    fn follow(&mut self, now: Instant, changes: &Changes) {
+        let wall = SystemTime::now();
+        for key in &changes.remove {
+            self.path.tunnels.remove_peer(key);
+        }
+        for prefix in &changes.forget {
+            self.path.engine.forget_inside(*prefix);
+        }
+        for config in &changes.set {
+            self.path.tunnels.set_peer(now, wall, config.clone());
+        }
+    }
+
+    fn snapshot(&self, now: Instant) -> Snapshot {
+        let Path { engine, tunnels, drops, .. } = &self.path;
+        let stats: BTreeMap<PublicKey, PeerStats> = tunnels.stats().map(|stats| (stats.public_key, stats)).collect();
+        let sizes = engine.table_sizes().by_protocol();
+        let mut dropped = BTreeMap::new();
+        let of_engine = engine.stats().drops().map(|(reason, count)| (reason.as_str(), count));
+        let of_tunnels = tunnels.drops().non_zero().map(|(reason, count)| (reason.as_str(), count));
+        for (reason, count) in of_engine.chain(of_tunnels).chain(drops.iter()).filter(|&(_, count)| count > 0) {
+            *dropped.entry(reason).or_default() += count;
+        }
+        Snapshot {
+            peers: self.gateway.peers.iter().map(|(name, peer)| peer_snapshot(now, name, peer, &stats)).collect(),
+            bib: sizes.iter().map(|(protocol, size)| (*protocol, size.bib_entries)).collect(),
+            sessions: sizes.iter().map(|(protocol, size)| (*protocol, size.sessions)).collect(),
+            packets_out: engine.stats().outgoing.packets,
+            bytes_out: engine.stats().outgoing.bytes,
+            packets_in: engine.stats().incoming.packets,
+            bytes_in: engine.stats().incoming.bytes,
+            dropped,
+            listen_port: self.listen_port,
+            offload: self.offload,
+        }
+    }
+}
+
+fn peer_snapshot(now: Instant, name: &Name, peer: &Peer, stats: &BTreeMap<PublicKey, PeerStats>) -> PeerSnapshot {
+    let stats = stats.get(&peer.public_key);
+    let handshake = stats.and_then(|stats| stats.latest_handshake);
+    PeerSnapshot {
+        name: name.clone(),
+        public_key: peer.public_key,
+        prefix: peer.prefix,
+        ipv4: peer.ipv4,
+        endpoint: stats.and_then(|stats| stats.endpoint).map(SocketAddr::V6),
+        latest_handshake_secs_ago: handshake.map(|at| now.saturating_duration_since(at).as_secs()),
+        rx_bytes: stats.map_or(0, |stats| stats.rx_bytes),
+        tx_bytes: stats.map_or(0, |stats| stats.tx_bytes),
+    }
+}
+
+fn engine_config(gateway: &Gateway, own_addresses: Vec<Ipv4Addr>) -> nat64::Config {
+    nat64::Config {
+        pool6: gateway.pool6,
+        pool4: vec![Pool4 { address: gateway.pool4(), ports: FIRST_PORT..=u16::MAX }],
+        ipv4_peers: gateway.ipv4_prefix,
+        address6: gateway.address6,
+        address4: gateway.address4(),
+        mtu6: gateway.mtu,
+        mtu4: OUTSIDE_MTU,
+        own_addresses,
+        ..nat64::Config::default()
+    }
+}

@@ -1,0 +1,168 @@
+//! The TUN interface: super-packets with their virtio-net headers in both directions, one queue.
+//!
+//! The interface goes when the descriptor does. It comes up without addresses and down: whoever configures it decides when
+//! packets may flow.
+
+use std::io;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
+use tun_rs::{AsyncDevice, DeviceBuilder, SyncDevice};
+
+/// Where TUN interfaces come from.
+const DEVICE: &str = "/dev/net/tun";
+
+/// Why there is no TUN interface.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TunError {
+    /// The kernel has no TUN driver, or the container no device for it.
+    #[error("{DEVICE} is missing; load the module with modprobe tun, or hand the device to the container")]
+    NoDevice,
+    /// Interfaces need CAP_NET_ADMIN.
+    #[error("CAP_NET_ADMIN is missing; start it by systemd or as root")]
+    NoCapability,
+    /// There is an interface of this name.
+    #[error("the interface name {0} is taken; stop what uses it, or choose another name")]
+    NameBusy(String),
+    /// What the kernel said.
+    #[error("cannot create the interface {name}: {source}")]
+    Other {
+        name: String,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// An open TUN interface that nobody reads yet.
+pub(crate) struct Tun {
+    device: SyncDevice,
+    name: String,
+    index: u32,
+}
+
+impl Tun {
+    /// Creates the interface `name`; `mtu` in bytes.
+    ///
+    /// # Errors
+    /// Each usual cause has its own; what was created is gone then.
+    pub(crate) fn open(name: &str, mtu: u16) -> Result<Self, TunError> {
+        // The library would join an interface that somebody left behind, and make the device node by itself.
+        if if_nametoindex(name).is_ok() {
+            return Err(TunError::NameBusy(name.to_owned()));
+        }
+        if !Path::new(DEVICE).exists() {
+            return Err(TunError::NoDevice);
+        }
+        let builder = DeviceBuilder::new().name(name).mtu(mtu).inherit_enable_state();
+        let device = builder
+            .with(|options| {
+                options.offload(true);
+            })
+            .build_sync()
+            .map_err(|source| tun_error(name, source))?;
+        let index = device.if_index().map_err(|source| tun_error(name, source))?;
+        Ok(Self { device, name: name.to_owned(), index })
+    }
+
+    /// The interface's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The interface's index.
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// What the kernel leaves to us: TCP and UDP segmentation, or only TCP's (before Linux 6.2).
+    pub(crate) fn offload(&self) -> &'static str {
+        match (self.device.tcp_gso(), self.device.udp_gso()) {
+            (_, true) => "tso+uso",
+            (true, false) => "tso",
+            (false, false) => "none",
+        }
+    }
+
+    /// Registers the interface with the tokio runtime that this is called in.
+    pub(crate) fn into_port(self) -> io::Result<Port> {
+        AsyncDevice::new(self.device).map(Port)
+    }
+}
+
+/// Where frames go in and out: a packet with its virtio-net header in front.
+pub(crate) struct Port(AsyncDevice);
+
+/// What became of a frame.
+pub(crate) enum Written {
+    Done,
+    /// The interface is down, the kernel short of memory, or the frame not to its taste.
+    Refused(io::Error),
+    /// There is no interface any more.
+    Gone,
+}
+
+impl Port {
+    /// Waits for a frame, or for the end of the interface, which the read tells. Cancel safe.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await
+    }
+
+    /// Reads one frame without waiting; `None` if there is none.
+    ///
+    /// # Errors
+    /// Whatever it is, there will be no more frames.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.0.try_recv(buffer) {
+            Ok(len) => Ok(Some(len)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes one frame without waiting.
+    pub(crate) fn write(&self, frame: &[u8]) -> Written {
+        // Not by the library's `try_send`: that asks tokio first, and an interface that is down is never writable.
+        match nix::unistd::write(&*self.0, frame) {
+            Ok(_) => Written::Done,
+            Err(Errno::EBADFD) => Written::Gone,
+            Err(errno) => Written::Refused(errno.into()),
+        }
+    }
+}
+
+fn tun_error(name: &str, source: io::Error) -> TunError {
+    match source.raw_os_error() {
+        Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => TunError::NoDevice,
+        Some(libc::EPERM | libc::EACCES) => TunError::NoCapability,
+        Some(libc::EBUSY) => TunError::NameBusy(name.to_owned()),
+        _ => TunError::Other { name: name.to_owned(), source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(errno: i32, line: &str) {
+        assert_eq!(tun_error("hetznat0", io::Error::from_raw_os_error(errno)).to_string(), line);
+    }
+
+    #[test]
+    fn an_interface_that_exists_is_named() {
+        let error = Tun::open("lo", 1500).err().unwrap();
+
+        assert!(matches!(error, TunError::NameBusy(name) if name == "lo"));
+    }
+
+    #[test]
+    fn each_usual_cause_has_its_own_error() {
+        check(
+            libc::ENODEV,
+            "/dev/net/tun is missing; load the module with modprobe tun, or hand the device to the container",
+        );
+        check(libc::EPERM, "CAP_NET_ADMIN is missing; start it by systemd or as root");
+        check(libc::EBUSY, "the interface name hetznat0 is taken; stop what uses it, or choose another name");
+        check(libc::EMFILE, "cannot create the interface hetznat0: Too many open files (os error 24)");
+    }
+}
