@@ -30,7 +30,7 @@ impl Site {
     /// Not root, a program is missing, or our binaries are not built.
     pub fn start() -> Result<Self> {
         let lab = Lab::start()?;
-        let mut terraform = lab.terraform()?;
+        let mut terraform = lab.terraform("terraform")?;
         terraform.set("state", json!(lab.document()))?;
         terraform.init()?;
         Ok(Self { translator: None, terraform, lab })

@@ -212,12 +212,12 @@ impl Lab {
         Ok(server)
     }
 
-    /// A terraform working directory on the workstation.
+    /// A terraform working directory on the workstation, with the configuration of `terraform/main.tf` until it is written over.
     ///
     /// # Errors
     /// Terraform or our provider is missing.
-    pub fn terraform(&self) -> Result<Terraform> {
-        Terraform::new(Arc::clone(&self.workstation), &self.directory.subdirectory("terraform")?)
+    pub fn terraform(&self, name: &str) -> Result<Terraform> {
+        Terraform::new(Arc::clone(&self.workstation), &self.directory.subdirectory(name)?)
     }
 
     /// A directory of the lab that all hosts see, made if it is not there.

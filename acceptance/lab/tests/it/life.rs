@@ -13,7 +13,7 @@ const PAGE: &str = "http://web.example/";
 const RESIDENT_LIMIT_KIB: u64 = 40 * 1024;
 
 /// Everything the kernel keeps about a host's network that a translator could leave behind.
-fn network_of(host: &Host) -> Result<String> {
+pub(crate) fn network_of(host: &Host) -> Result<String> {
     host.script(
         "ip address; ip route show table all; ip -6 route show table all; ip rule; ip -6 rule; nft list ruleset
          cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; ss -lnu",
@@ -21,7 +21,7 @@ fn network_of(host: &Host) -> Result<String> {
 }
 
 /// Addresses' remaining life and a neighbour's age count on by themselves.
-fn settled(text: &str) -> Vec<&str> {
+pub(crate) fn settled(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.contains("valid_lft")).collect()
 }
 

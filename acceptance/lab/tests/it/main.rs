@@ -1,9 +1,11 @@
 //! Tests of the whole, on the lab. All of them need root: they fail without it rather than pretend.
 
 mod documents;
+mod examples;
 mod fences;
 mod hosts;
 mod life;
 mod membership;
+mod mistakes;
 mod traffic;
 mod wireguard;
