@@ -16,6 +16,7 @@ use contract::Pool6;
 use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType, rdata};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::SigSet;
 
 use crate::Host;
 
@@ -45,6 +46,8 @@ impl Resolver {
         let (ready, started) = mpsc::channel();
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
+            // Signals are for the thread that waits for them, or for the whole process.
+            let _ = SigSet::all().thread_block();
             let socket = bind(&namespace, address);
             let serving = socket.as_ref().ok().and_then(|socket| socket.try_clone().ok());
             let _ = ready.send(socket.map(drop));
