@@ -1,7 +1,8 @@
 //! What a server is told: the user data of its first boot, or the WireGuard configuration for one that runs already.
 //!
-//! Invariant: the same [`Server`] renders to the same bytes in every build of one render format. A changed `user_data` makes
-//! Terraform replace the server, so whoever changes a rendered byte must add a render format and keep the old one.
+//! Invariant: the same [`Server`] renders to the same bytes in every build of one render format. A changed `user_data`
+//! makes Terraform replace the server, so whoever changes a rendered byte must add a render format and keep the old
+//! one.
 
 #![forbid(unsafe_code)]
 
@@ -17,8 +18,8 @@ use contract::{Name, Pool6, PrivateKey, PublicKey};
 pub use user_data::{MAX_USER_DATA_BYTES, RENDER_FORMAT, user_data};
 pub use wireguard_config::wireguard_config;
 
-/// 1500, less 48 for IPv6 and UDP and 32 for WireGuard, less 8 for a home line's PPPoE. A constant, because it is part of what
-/// is rendered: the gateway's MTU may change, the servers' must not.
+/// 1500, less 48 for IPv6 and UDP and 32 for WireGuard, less 8 for a home line's PPPoE. A constant, because it is part
+/// of what is rendered: the gateway's MTU may change, the servers' must not.
 const MTU_BYTES: u16 = 1412;
 
 /// One server and the gateway it belongs to.
@@ -61,7 +62,8 @@ const PUBLIC_DNS64: [Ipv6Addr; 3] = [
 ];
 
 impl Server<'_> {
-    /// The resolvers, separated by spaces. Never a DNS64 server beside a plain one: clients stick to whichever answered last.
+    /// The resolvers, separated by spaces. Never a DNS64 server beside a plain one: clients stick to whichever answered
+    /// last.
     fn resolvers(&self) -> String {
         match self.dns {
             Dns::Public => PUBLIC_DNS64.map(|address| address.to_string()).join(" "),
@@ -79,16 +81,14 @@ impl Server<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     /// Public DNS64 servers synthesize addresses of the well-known prefix only (RFC 6052 §2.1).
-    #[error(
-        "public DNS64 servers use 64:ff9b::/96, but pool6 of this gateway is {pool6}; set dns = \"gateway\" or leave pool6 out"
-    )]
+    #[error("public DNS64 servers use 64:ff9b::/96, not {pool6}; set dns = \"gateway\", or pool6 = \"64:ff9b::/96\"")]
     PublicDnsNeedsWellKnownPrefix {
         /// The gateway's prefix.
         pool6: Pool6,
     },
     /// More than Hetzner takes.
     #[error(
-        "user data of {bytes} bytes is more than the {MAX_USER_DATA_BYTES} that Hetzner takes; shorten the gateway's name"
+        "user data of {bytes} bytes exceeds the {MAX_USER_DATA_BYTES} that Hetzner takes; shorten the gateway's name"
     )]
     TooLarge {
         /// The size.

@@ -17,8 +17,8 @@ pub(crate) fn render(template: &str, values: &[(&str, &str)], output: &mut Zeroi
     output.push_str(rest);
 }
 
-/// `file` without the comments that explain it to its maintainers: user data is small. A line `# hetznat: …` stays, so that
-/// whoever finds the file on a server knows whose it is.
+/// `file` without the comments that explain it to its maintainers: user data is small. A line `# hetznat: …` stays, so
+/// that whoever finds the file on a server knows whose it is.
 pub(crate) fn without_comments(file: &str) -> String {
     let is_kept = |line: &&str| {
         let text = line.trim_start();

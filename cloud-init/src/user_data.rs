@@ -1,7 +1,7 @@
 //! User data: a MIME multipart whose only part is a boothook, so that a user's own parts can stand beside it later.
 //!
-//! A boothook is never merged with anything, runs before packages are installed and again at each boot, and needs no package:
-//! `ip` and Python's standard library configure the kernel's WireGuard.
+//! A boothook is never merged with anything, runs before packages are installed and again at each boot, and needs no
+//! package: `ip` and Python's standard library configure the kernel's WireGuard.
 
 use contract::{INTERFACE, Pool6, WIREGUARD_PORT};
 use sha2::{Digest as _, Sha256};
@@ -28,7 +28,8 @@ const FILES: [(&str, &str); 6] = [
 /// The user data for `server`, in [`RENDER_FORMAT`]. Contains the server's private key.
 ///
 /// # Errors
-/// [`RenderError`] if public DNS64 cannot work with the gateway's prefix, or if the result is larger than Hetzner takes.
+/// [`RenderError`] if public DNS64 cannot work with the gateway's prefix, or if the result is larger than Hetzner
+/// takes.
 pub fn user_data(server: &Server<'_>) -> Result<Zeroizing<String>, RenderError> {
     if server.dns == Dns::Public && *server.pool6 != Pool6::default() {
         return Err(RenderError::PublicDnsNeedsWellKnownPrefix { pool6: *server.pool6 });

@@ -9,8 +9,9 @@ const TEMPLATE: &str = include_str!("server/wg-quick.conf");
 
 /// A configuration for `wg-quick up`, to be saved as `/etc/wireguard/hetznat0.conf`. Contains the server's private key.
 ///
-/// Routes are made by `PostUp`: of its own accord `wg-quick` would route all of IPv4 by firewall mark and leave the server's
-/// metadata service behind. The interface has no IPv6 address, so that the source is the server's own global one.
+/// Routes are made by `PostUp`: of its own accord `wg-quick` would route all of IPv4 by firewall mark and leave the
+/// server's metadata service behind. The interface has no IPv6 address, so that the source is the server's own global
+/// one.
 pub fn wireguard_config(server: &Server<'_>) -> String {
     let mut output = Zeroizing::new(String::with_capacity(2 * TEMPLATE.len()));
     let values = [

@@ -1,6 +1,7 @@
 //! Where the state document lives, and how many writers edit it without losing each other's work.
 //!
-//! Invariant: a document is replaced only by whoever has read exactly that document; one that cannot be read is never replaced.
+//! Invariant: a document is replaced only by whoever has read exactly that document; one that cannot be read is never
+//! replaced.
 
 mod file;
 mod ledger;
@@ -60,13 +61,15 @@ pub(crate) enum StoreError {
     #[error("state file {path}: cannot {action}: {error}")]
     Io { path: PathBuf, action: &'static str, error: Arc<io::Error> },
     #[error(
-        "state file {place}: format version {found} is newer than this provider understands ({FORMAT}); upgrade the hetznat provider"
+        "state file {place}: format version {found} is newer than this provider understands ({FORMAT}); \
+         upgrade the hetznat provider"
     )]
     NewerFormat { place: String, found: u64 },
     #[error("state file {place}: {error}")]
     Unreadable { place: String, error: ParseError },
     #[error(
-        "state file {place}: the document would have {bytes} bytes and the translator reads {MAX_DOCUMENT_BYTES} at most; spread the gateways over several state files"
+        "state file {place}: {bytes} bytes are more than the {MAX_DOCUMENT_BYTES} that the translator reads; \
+         spread the gateways over several files"
     )]
     TooLarge { place: String, bytes: usize },
     #[error("state file {place}: other writers were faster {attempts} times; wait for them to finish, then try again")]

@@ -1,7 +1,7 @@
 //! The document's types and its one written form.
 //!
-//! Invariant: equal documents render to equal bytes. Maps are sorted, known keys come first and in a fixed order, keys that
-//! this version does not know come last.
+//! Invariant: equal documents render to equal bytes. Maps are sorted, known keys come first and in a fixed order, keys
+//! that this version does not know come last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};

@@ -95,7 +95,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Text that parses to `T` by a function instead of `FromStr`, for the types of other crates whose errors say too little.
+/// Text that parses to `T` by a function instead of `FromStr`, for the types of other crates whose errors say too
+/// little.
 pub(crate) struct By<T>(pub(crate) T);
 
 impl FromStr for By<ipnet::Ipv4Net> {

@@ -108,9 +108,7 @@ pub enum KeyError {
     )]
     Length(usize),
     /// 44 characters that are not the base64 of 32 bytes.
-    #[error(
-        "a WireGuard key is the base64 of 32 bytes, this is not; copy the whole line that `wg genkey` or `wg pubkey` prints"
-    )]
+    #[error("a WireGuard key is the base64 of 32 bytes, this is not; copy what `wg genkey` or `wg pubkey` prints")]
     Base64,
     /// 32 zero bytes: what an unset key looks like.
     #[error("the key is all zeros, which is an unset key; make one with `wg genkey`")]

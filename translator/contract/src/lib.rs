@@ -1,7 +1,7 @@
 //! The state document: what the Terraform provider writes and the translator reads, and the vocabulary both share.
 //!
-//! Invariant: a value of a type in this crate is valid by construction, except for the relations between the fields of a
-//! [`Document`]; [`Document::parse`] and [`Document::validate`] check those. No I/O, no clock, no randomness.
+//! Invariant: a value of a type in this crate is valid by construction, except for the relations between the fields of
+//! a [`Document`]; [`Document::parse`] and [`Document::validate`] check those. No I/O, no clock, no randomness.
 
 #![forbid(unsafe_code)]
 

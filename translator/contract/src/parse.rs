@@ -1,8 +1,8 @@
-//! Reads a document that may be hostile: size first, then JSON, then the format's version, then every field, then how the
-//! fields relate.
+//! Reads a document that may be hostile: size first, then JSON, then the format's version, then every field, then how
+//! the fields relate.
 //!
-//! Nothing is optional that would make less of a truncated document look like a smaller one: `gateways` and `peers` must be
-//! there even when empty.
+//! Nothing is optional that would make less of a truncated document look like a smaller one: `gateways` and `peers`
+//! must be there even when empty.
 
 use std::fmt;
 

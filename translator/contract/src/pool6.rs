@@ -203,7 +203,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn extract_undoes_embed(bits: u128, length in prop::sample::select(vec![32_u8, 40, 48, 56, 64, 96]), address: u32) {
+        fn extract_undoes_embed(bits: u128, length in lengths(), address: u32) {
             let bits = bits & !(0xff << 56) & !(0xf << 124) | (0x2 << 124);
             let net = Ipv6Net::new(bits.into(), length).unwrap().trunc();
             let pool6 = Pool6::try_from(net).unwrap();
@@ -214,5 +214,9 @@ mod tests {
             prop_assert_eq!(pool6.extract(embedded), Some(address.into()));
             prop_assert_eq!(pool6.to_string().parse::<Pool6>().unwrap(), pool6);
         }
+    }
+
+    fn lengths() -> impl Strategy<Value = u8> {
+        prop::sample::select(vec![32_u8, 40, 48, 56, 64, 96])
     }
 }

@@ -9,7 +9,8 @@ use crate::parse::{Invalid, Place};
 use crate::{Document, Gateway, Name, Peer};
 
 impl Document {
-    /// Checks what the types alone cannot promise. [`Document::parse`] does this; whoever edits a document does it again.
+    /// Checks what the types alone cannot promise. [`Document::parse`] does this; whoever edits a document does it
+    /// again.
     ///
     /// # Errors
     /// The first thing that is wrong, with its gateway, peer and key.

@@ -1,4 +1,5 @@
-//! The format on disk: documents that must stay readable and byte-identical, and broken ones with what is said about them.
+//! The format on disk: documents that must stay readable and byte-identical, and broken ones with what is said about
+//! them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,7 +1,7 @@
 //! The document as a file: replaced as a whole, never written in place.
 //!
-//! A reader without the lock sees the old document or the new one. Writers hold an advisory lock on a file of its own, because
-//! a rename gives the document a new inode and with it a new lock.
+//! A reader without the lock sees the old document or the new one. Writers hold an advisory lock on a file of its own,
+//! because a rename gives the document a new inode and with it a new lock.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -46,7 +46,8 @@ impl FileStore {
         Ok(self.replace(&target, bytes)?)
     }
 
-    /// The file behind symbolic links, so that a rename replaces it and not the link. It need not exist; its directory must.
+    /// The file behind symbolic links, so that a rename replaces it and not the link. It need not exist; its directory
+    /// must.
     fn resolve(&self) -> Result<PathBuf, StoreError> {
         // As many links as the kernel follows (path_resolution(7)).
         const LINKS: usize = 40;
@@ -127,7 +128,8 @@ impl FileStore {
         flushed.map_err(|error| self.error("flush its directory to disk", directory, error))
     }
 
-    /// What root writes must stay readable for the daemon's user: the owner of the file so far, or else of its directory.
+    /// What root writes must stay readable for the daemon's user: the owner of the file so far, or else of its
+    /// directory.
     fn give_to_owner(&self, file: &File, target: &Path) -> Result<(), StoreError> {
         let model = fs::metadata(target).or_else(|_| fs::metadata(directory_of(target)));
         let wanted = model.map_err(|error| self.error("look at its directory", target, error))?;

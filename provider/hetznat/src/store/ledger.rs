@@ -1,7 +1,8 @@
 //! One process's view of the document: reads from memory, writes in groups.
 //!
-//! Terraform creates many resources at once. While one write is under way, further edits queue, and all that queued become one
-//! load, n edits and one save. An edit sees every edit before it; one that fails leaves no trace and does not spoil the others.
+//! Terraform creates many resources at once. While one write is under way, further edits queue, and all that queued
+//! become one load, n edits and one save. An edit sees every edit before it; one that fails leaves no trace and does
+//! not spoil the others.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -73,7 +74,8 @@ impl<S: Store + Clone> Ledger<S> {
         Ok(document)
     }
 
-    /// Changes the document and returns when the change is on disk. `edit` runs again if another process wrote in between.
+    /// Changes the document and returns when the change is on disk. `edit` runs again if another process wrote in
+    /// between.
     ///
     /// # Errors
     /// What `edit` returned, or that the result is not a valid document, or that it cannot be stored.
