@@ -23,7 +23,7 @@ drop_reasons! {
     NotWireguard => "not_wireguard",
     /// A handshake message whose mac1 was not made for our public key.
     BadMac => "bad_mac",
-    /// More handshakes from one address than allowed; it was sent a cookie.
+    /// More handshakes from one peer or /64 than allowed; the latter was sent a cookie.
     HandshakeRateLimited => "handshake_rate_limited",
     /// A handshake by a key that is no peer's.
     UnknownPeer => "unknown_peer",

@@ -4,7 +4,7 @@
 //! reserved it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,7 +26,7 @@ use crate::routes::Routes;
 /// WireGuard's timers are good to a quarter of a second.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Handshakes per second from one address before it must prove that it can receive (gotatun's own default).
+/// Handshakes per second from one /64 before it must prove that it can receive (gotatun's own default).
 const HANDSHAKES_PER_SECOND: u64 = 100;
 
 /// Datagrams that wait for the caller: some forty full super-packets.
@@ -213,7 +213,8 @@ impl Tunnels {
 
     /// Message type, mac1, and whether the sender must show a cookie first.
     fn verify(&mut self, from: SocketAddrV6, datagram: Datagram) -> Result<WgKind, DropReason> {
-        self.identity.rate_limiter.verify_packet(SocketAddr::V6(from), datagram.0).map_err(|result| match result {
+        let counted = SocketAddr::new(site(*from.ip()).into(), from.port());
+        self.identity.rate_limiter.verify_packet(counted, datagram.0).map_err(|result| match result {
             TunnResult::WriteToNetwork(cookie) => {
                 self.outbox.transmit(from, cookie);
                 DropReason::HandshakeRateLimited
@@ -339,6 +340,11 @@ impl Outbox {
         self.transmits.push_back(Transmit { to, datagram });
         len
     }
+}
+
+/// The /64 of an address: whoever has one address of it has them all, so they count as one sender (as in Linux).
+fn site(address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)
 }
 
 /// A copy of `packet` with WireGuard's padding, which may not make it larger than the MTU.

@@ -261,16 +261,16 @@ fn a_peer_that_floods_handshakes_is_slowed_down() {
 }
 
 #[test]
-fn a_flood_of_handshakes_from_one_address_is_answered_with_cookies() {
+fn a_flood_of_handshakes_from_one_network_is_answered_with_cookies() {
     let mut lab = Lab::with_peers(&[WEB]);
     let mut stranger = RawPeer::new(&key(77), lab.public_key(GATEWAY));
 
-    for _ in 0..101 {
-        lab.inject("[2001:db8:666::1]:1", &stranger.initiation());
+    for host in 1..=101 {
+        lab.inject(&format!("[2001:db8:666::{host}]:1"), &stranger.initiation());
     }
     let cookie = lab.node(GATEWAY).poll_transmit().unwrap();
 
-    assert_eq!((cookie.to, cookie.datagram.bytes()[0]), (address("[2001:db8:666::1]:1"), 3));
+    assert_eq!((cookie.to, cookie.datagram.bytes()[0]), (address("[2001:db8:666::101]:1"), 3));
     lab.check_drops(GATEWAY, &[(DropReason::HandshakeRateLimited, 1), (DropReason::UnknownPeer, 100)]);
 }
 
