@@ -5,6 +5,7 @@
 mod drops;
 mod path;
 mod reconcile;
+mod route;
 mod snapshot;
 mod worker;
 

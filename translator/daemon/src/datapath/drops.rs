@@ -5,6 +5,9 @@
 pub(super) enum DropReason {
     /// The kernel routed a packet to us that is neither for the engine nor from the gateway's own addresses.
     NotForUs,
+    /// One of our own datagrams: without a route to the peer, the kernel sends it from the gateway's address, into the
+    /// interface, and it would go round for ever.
+    OwnDatagram,
     /// A packet from the TUN interface that contradicts its virtio-net header.
     TunMalformed,
     /// A super-packet that cannot be cut.
@@ -16,12 +19,19 @@ pub(super) enum DropReason {
 }
 
 impl DropReason {
-    const ALL: [Self; 5] =
-        [Self::NotForUs, Self::TunMalformed, Self::Unsegmentable, Self::TunWriteFailed, Self::SendFailed];
+    const ALL: [Self; 6] = [
+        Self::NotForUs,
+        Self::OwnDatagram,
+        Self::TunMalformed,
+        Self::Unsegmentable,
+        Self::TunWriteFailed,
+        Self::SendFailed,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::NotForUs => "not_for_us",
+            Self::OwnDatagram => "own_datagram",
             Self::TunMalformed => "tun_malformed",
             Self::Unsegmentable => "unsegmentable",
             Self::TunWriteFailed => "tun_write_failed",

@@ -4,18 +4,15 @@
 //! of those that come from peers; so the queue in front of the socket is bounded by one super-packet.
 
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Instant, SystemTime};
 
-use contract::Gateway;
 use nat64::{Engine, Side, Verdict};
-use packet::ipv4::Ipv4;
-use packet::ipv6::Ipv6;
-use packet::{Family, HEADROOM, Packet, segment, virtio};
+use packet::{HEADROOM, Packet, segment, virtio};
 use tunnel::{Inside, Outcome, Pool, Received, Sent, Socket, Transmit, Tunnels};
 
 use super::DatapathError;
 use super::drops::{DropReason, Drops};
+use super::route::{Addresses, Route};
 use crate::tun::{Port, Written};
 
 /// The most frames of one batch: the other directions get their turn after it.
@@ -26,49 +23,6 @@ const LARGEST_PACKET: usize = 65_535;
 
 /// Where a frame's header stands, so that its packet stands at `HEADROOM`.
 const FRAME_AT: usize = HEADROOM - virtio::HEADER_LEN;
-
-/// The gateway's addresses that decide where a packet goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Addresses {
-    address6: Ipv6Addr,
-    address4: Ipv4Addr,
-    pool4: Ipv4Addr,
-}
-
-impl Addresses {
-    pub(super) fn of(gateway: &Gateway) -> Self {
-        Self { address6: gateway.address6, address4: gateway.address4(), pool4: gateway.pool4() }
-    }
-
-    /// Whether a peer speaks to the gateway itself.
-    fn is_gateway(&self, destination: IpAddr) -> bool {
-        destination == IpAddr::V6(self.address6) || destination == IpAddr::V4(self.address4)
-    }
-
-    fn route(&self, packet: &[u8]) -> Route {
-        let (from_gateway, to_pool4) = match Family::of(packet) {
-            Some(Family::V4) => Ipv4::parse(packet)
-                .map_or((false, false), |ip| (ip.source() == self.address4, ip.destination() == self.pool4)),
-            Some(Family::V6) => Ipv6::parse(packet).map_or((false, false), |ip| (ip.source() == self.address6, false)),
-            None => (false, false),
-        };
-        match (to_pool4, from_gateway) {
-            (true, _) => Route::Engine,
-            (false, true) => Route::Tunnels,
-            (false, false) => Route::Nowhere,
-        }
-    }
-}
-
-/// Where a packet from the TUN interface goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
-    /// It answers something the engine translated.
-    Engine,
-    /// The gateway itself speaks to a peer.
-    Tunnels,
-    Nowhere,
-}
 
 /// Everything a packet meets on its way.
 pub(super) struct Path {
@@ -172,7 +126,7 @@ impl Path {
         match route {
             Route::Engine if self.engine.handle_outside(now, &mut packet) != Verdict::Forward => return,
             Route::Engine | Route::Tunnels => {}
-            Route::Nowhere => return self.drops.add(DropReason::NotForUs),
+            Route::Nowhere(reason) => return self.drops.add(reason),
         }
         let cut = segment::segment(&packet, |segment| to_peer(&mut self.tunnels, segment));
         if cut.is_err() {
@@ -235,64 +189,4 @@ fn write(port: &Port, drops: &mut Drops, mut packet: Packet<'_>) -> Result<(), D
     }
     drops.add(DropReason::TunWriteFailed);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::gateway;
-
-    fn check(source: &str, destination: &str, expected: Route) {
-        let addresses = Addresses::of(&gateway());
-        let packet = match (source.parse().unwrap(), destination.parse().unwrap()) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let fixed = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0];
-                [&fixed[..], &source.octets(), &destination.octets()].concat()
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let fixed = [0x60, 0, 0, 0, 0, 0, 17, 64];
-                [&fixed[..], &source.octets(), &destination.octets()].concat()
-            }
-            mixed => panic!("two families: {mixed:?}"),
-        };
-
-        assert_eq!(addresses.route(&packet), expected, "{source} to {destination}");
-    }
-
-    #[test]
-    fn answers_from_ipv4_go_to_the_engine() {
-        check("192.0.2.1", "198.18.255.254", Route::Engine);
-        check("198.18.0.1", "198.18.255.254", Route::Engine);
-    }
-
-    #[test]
-    fn the_gateways_own_packets_go_to_the_tunnels() {
-        check("198.18.0.1", "198.18.0.2", Route::Tunnels);
-        check("fd64:ff9b::1", "2001:db8:1:2::1", Route::Tunnels);
-    }
-
-    #[test]
-    fn what_others_send_to_peers_goes_nowhere() {
-        check("192.168.1.5", "198.18.0.2", Route::Nowhere);
-        check("2001:db8:5::5", "2001:db8:1:2::1", Route::Nowhere);
-        check("fe80::1", "ff02::2", Route::Nowhere);
-    }
-
-    #[test]
-    fn what_is_no_ip_packet_goes_nowhere() {
-        let addresses = Addresses::of(&gateway());
-
-        for bytes in [&[][..], &[0x45; 5], &[0x60; 39], &[0xff; 60]] {
-            assert_eq!(addresses.route(bytes), Route::Nowhere);
-        }
-    }
-
-    #[test]
-    fn the_gateway_is_spoken_to_by_both_its_addresses_and_no_other() {
-        let addresses = Addresses::of(&gateway());
-        let is_gateway = |address: &str| addresses.is_gateway(address.parse().unwrap());
-
-        assert!(is_gateway("fd64:ff9b::1") && is_gateway("198.18.0.1"));
-        assert!(!is_gateway("198.18.255.254") && !is_gateway("64:ff9b::c612:1"));
-    }
 }

@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tunnel::{PeerStats, Socket, Tunnels};
 
-use super::path::{Addresses, Path};
+use super::path::Path;
 use super::reconcile::{Changes, changes};
+use super::route::Addresses;
 use super::{Applied, DatapathError, PeerSnapshot, Snapshot, Start};
 
 /// Of the TUN interface and, for all the engine knows, the way beyond it, in bytes.
@@ -54,7 +55,7 @@ impl Worker {
         let engine_config = engine_config(&gateway, own_addresses);
         let engine = Engine::new(engine_config.clone(), seed, now);
         let tunnels = Tunnels::new(&private_key, gateway.mtu, now);
-        let path = Path::new(port, socket, tunnels, engine, Addresses::of(&gateway));
+        let path = Path::new(port, socket, tunnels, engine, Addresses::of(&gateway, listen_port));
         let mut worker = Self { path, engine_config, listen_port, offload, gateway };
         let first = changes(None, &worker.gateway);
         worker.follow(now, &first);
@@ -110,7 +111,7 @@ impl Worker {
             self.engine_config = engine_config;
         }
         self.path.tunnels.set_mtu(gateway.mtu);
-        self.path.addresses = Addresses::of(&gateway);
+        self.path.addresses = Addresses::of(&gateway, self.listen_port);
         let changes = changes(Some(&self.gateway), &gateway);
         self.follow(now, &changes);
         self.gateway = gateway;
