@@ -115,7 +115,7 @@ pub(crate) struct Peer {
     made: (Instant, SystemTime),
     queue: VecDeque<Packet>,
     redial: Redial,
-    initiation_received: Option<Instant>,
+    initiation_accepted: Option<Instant>,
     latest_handshake: Option<Instant>,
     rx_bytes: u64,
     tx_bytes: u64,
@@ -129,7 +129,7 @@ impl Peer {
             made: (now, wall),
             queue: VecDeque::new(),
             redial: Redial::default(),
-            initiation_received: None,
+            initiation_accepted: None,
             latest_handshake: None,
             rx_bytes: 0,
             tx_bytes: 0,
@@ -162,8 +162,9 @@ impl Peer {
         from: SocketAddrV6,
         message: WgKind,
     ) -> Result<Incoming, DropReason> {
-        if matches!(message, WgKind::HandshakeInit(_)) {
-            self.limit_initiations(now)?;
+        let is_initiation = matches!(message, WgKind::HandshakeInit(_));
+        if is_initiation && self.floods(now) {
+            return Err(DropReason::HandshakeRateLimited);
         }
         let is_data = matches!(message, WgKind::Data(_));
         let len = message_len(&message);
@@ -174,6 +175,9 @@ impl Peer {
             TunnResult::WriteToNetwork(reply) => {
                 self.authenticated(now, from, len);
                 self.latest_handshake = Some(now);
+                if is_initiation {
+                    self.initiation_accepted = Some(now);
+                }
                 Ok(Incoming::Reply(reply))
             }
             TunnResult::WriteToTunnel(packet) => {
@@ -260,12 +264,9 @@ impl Peer {
         Duration::from_secs(self.config.keepalive_secs.into())
     }
 
-    fn limit_initiations(&mut self, now: Instant) -> Result<(), DropReason> {
-        let last = self.initiation_received.replace(now);
-        if last.is_some_and(|last| now.saturating_duration_since(last) < INITIATION_INTERVAL) {
-            return Err(DropReason::HandshakeRateLimited);
-        }
-        Ok(())
+    /// Only what was accepted counts: replays of old initiations must not keep the peer itself out.
+    fn floods(&self, now: Instant) -> bool {
+        self.initiation_accepted.is_some_and(|last| now.saturating_duration_since(last) < INITIATION_INTERVAL)
     }
 
     /// The peer is where its last authentic message came from.

@@ -261,6 +261,20 @@ fn a_peer_that_floods_handshakes_is_slowed_down() {
 }
 
 #[test]
+fn replayed_handshakes_do_not_keep_their_peer_out() {
+    let mut lab = Lab::with_peers(&[WEB]);
+    let mut peer = lab.raw_peer(WEB);
+    let old = peer.initiation();
+    lab.inject(WEB, &old);
+    lab.now += Duration::from_secs(1);
+
+    lab.inject("[2001:db8:666::1]:1", &old);
+    lab.inject(WEB, &peer.initiation());
+
+    lab.check_drops(GATEWAY, &[(DropReason::HandshakeReplayed, 1)]);
+}
+
+#[test]
 fn a_flood_of_handshakes_from_one_network_is_answered_with_cookies() {
     let mut lab = Lab::with_peers(&[WEB]);
     let mut stranger = RawPeer::new(&key(77), lab.public_key(GATEWAY));
