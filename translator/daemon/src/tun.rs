@@ -93,7 +93,19 @@ impl Tun {
 /// Where frames go in and out: a packet with its virtio-net header in front.
 pub(crate) struct Port(AsyncDevice);
 
-/// What became of a frame.
+/// What a read brought.
+pub(crate) enum Read {
+    /// A frame of this many bytes.
+    Frame(usize),
+    Nothing,
+    /// One frame is lost, the next may be fine.
+    Spoilt,
+    /// There is no interface any more.
+    Gone,
+    Broken(io::Error),
+}
+
+/// What became of a frame to write.
 pub(crate) enum Written {
     Done,
     /// The interface is down, the kernel short of memory, or the frame not to its taste.
@@ -108,15 +120,18 @@ impl Port {
         self.0.readable().await
     }
 
-    /// Reads one frame without waiting; `None` if there is none.
-    ///
-    /// # Errors
-    /// Whatever it is, there will be no more frames.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        match self.0.try_recv(buffer) {
-            Ok(len) => Ok(Some(len)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+    /// Reads one frame without waiting.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> Read {
+        let error = match self.0.try_recv(buffer) {
+            Ok(len) => return Read::Frame(len),
+            Err(error) => error,
+        };
+        match error.raw_os_error() {
+            Some(libc::EBADFD) => Read::Gone,
+            // The kernel threw a packet away whose offload has no virtio-net name.
+            Some(libc::EINVAL) => Read::Spoilt,
+            _ if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
+            _ => Read::Broken(error),
         }
     }
 

@@ -70,10 +70,11 @@ mod tests {
             drops.iter().collect::<Vec<_>>(),
             [
                 ("not_for_us", 0),
-                ("tun_malformed", 1),
-                ("unsegmentable", 2),
-                ("tun_write_failed", 3),
-                ("send_failed", 4)
+                ("own_datagram", 1),
+                ("tun_malformed", 2),
+                ("unsegmentable", 3),
+                ("tun_write_failed", 4),
+                ("send_failed", 5)
             ]
         );
     }

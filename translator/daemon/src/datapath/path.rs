@@ -13,7 +13,7 @@ use tunnel::{Inside, Outcome, Pool, Received, Sent, Socket, Transmit, Tunnels};
 use super::DatapathError;
 use super::drops::{DropReason, Drops};
 use super::route::{Addresses, Route};
-use crate::tun::{Port, Written};
+use crate::tun::{Port, Read, Written};
 
 /// The most frames of one batch: the other directions get their turn after it.
 const BATCH: usize = 64;
@@ -104,10 +104,11 @@ impl Path {
                 break;
             }
             match self.port.read(&mut self.frame[FRAME_AT..]) {
-                Ok(Some(len)) => self.handle_frame(now, len),
-                Ok(None) => break,
-                Err(error) if error.raw_os_error() == Some(libc::EBADFD) => return Err(DatapathError::TunGone),
-                Err(error) => return Err(DatapathError::TunRead(error)),
+                Read::Frame(len) => self.handle_frame(now, len),
+                Read::Spoilt => self.drops.add(DropReason::TunMalformed),
+                Read::Nothing => break,
+                Read::Gone => return Err(DatapathError::TunGone),
+                Read::Broken(error) => return Err(DatapathError::TunRead(error)),
             }
             self.transmit();
         }
