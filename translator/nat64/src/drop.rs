@@ -1,5 +1,9 @@
 //! Why a packet was dropped. The labels are metric labels: once released they never change.
 
+use packet::{Malformed, NoHeadroom};
+
+use crate::reply::Reply;
+
 /// The outcome of handing a packet to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -7,6 +11,37 @@ pub enum Verdict {
     Forward,
     /// The packet is to be forgotten; its content is undefined.
     Drop(DropReason),
+}
+
+/// Why the engine does not pass a packet on, and what its sender should hear about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: DropReason,
+    pub(crate) reply: Option<Reply>,
+}
+
+impl Refusal {
+    pub(crate) const fn with(reason: DropReason, reply: Reply) -> Self {
+        Self { reason, reply: Some(reply) }
+    }
+}
+
+impl From<DropReason> for Refusal {
+    fn from(reason: DropReason) -> Self {
+        Self { reason, reply: None }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Self {
+        DropReason::Malformed.into()
+    }
+}
+
+impl From<NoHeadroom> for Refusal {
+    fn from(_: NoHeadroom) -> Self {
+        DropReason::NoHeadroom.into()
+    }
 }
 
 macro_rules! drop_reasons {

@@ -1,80 +1,140 @@
 //! The engine: the only file that knows the order of the steps.
+//!
+//! From inside: header and source, policy, transport, size, state (filtering and updating BIB and sessions), translation
+//! (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched until all
+//! that may refuse it has spoken, so that an ICMP error can quote it.
 
 use std::time::Instant;
 
 use ipnet::IpNet;
-use packet::{Family, Packet};
+use packet::{Checksum, Family, Packet};
 
-use crate::{Config, DropReason, Stats, TableSizes, Verdict};
+use crate::arrival::{self, FromInside, FromOutside};
+use crate::drop::Refusal;
+use crate::hash::SipKey;
+use crate::identification::Identifications;
+use crate::network::Network;
+use crate::policy::{self, Policy};
+use crate::reply::{self, RateLimit};
+use crate::state::{Expired, State};
+use crate::timers::{Clock, Tick};
+use crate::transmit::TransmitQueue;
+use crate::tuple::{Inner, Outer, Protocol, Remote, Transport};
+use crate::xlat::size::{self, Fit};
+use crate::xlat::transport::{Port, rewrite};
+use crate::xlat::{self, Addresses, NewHeader, fragment};
+use crate::{
+    Config, DropReason, Side, Stats, TableSizes, Transmit, Verdict, icmp_error, icmp_query, pool4, probe, tcp, udp,
+};
 
-/// A packet the engine made itself, with complete checksums.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Where it is to go.
-    pub side: Side,
-    /// The packet, from the first byte of its IP header.
-    pub bytes: Vec<u8>,
-}
-
-/// The two sides of the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Towards the peers.
-    Inside,
-    /// Towards the IPv4 internet.
-    Outside,
-}
+/// Sessions that one call of [`Engine::handle_timeout`] lets go, so that it takes less than a millisecond.
+const EXPIRED_AT_ONCE: usize = 2048;
 
 /// The NAT64 engine.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    policy: Policy,
+    state: State,
+    clock: Clock,
+    identifications: Identifications,
+    error_rate: RateLimit,
+    transmit: TransmitQueue,
     stats: Stats,
 }
 
 impl Engine {
     /// An engine with empty tables. The seed must be unpredictable: ports and hash tables depend on it.
-    pub fn new(config: Config, _seed: [u8; 32], _now: Instant) -> Self {
-        Self { config, stats: Stats::default() }
+    ///
+    /// MTUs below what the protocols guarantee (1280 and 68 bytes) are taken as that.
+    pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
+        Self {
+            policy: Policy::new(&config),
+            state: State::new(&config, &seed),
+            config: with_possible_mtus(config),
+            clock: Clock::new(now),
+            identifications: Identifications::new(SipKey::from_seed(&seed, 3)),
+            error_rate: RateLimit::new(SipKey::from_seed(&seed, 4)),
+            transmit: TransmitQueue::default(),
+            stats: Stats::default(),
+        }
     }
 
     /// Takes a packet from a peer: IPv6 towards pool6, or IPv4.
-    pub fn handle_inside(&mut self, _now: Instant, packet: &mut Packet<'_>) -> Verdict {
-        let reason = match Family::of(packet.bytes()) {
-            Some(Family::V6) => DropReason::DestinationOutsidePool6,
-            Some(Family::V4) => DropReason::NoBibEntry,
-            None => DropReason::Malformed,
-        };
-        self.stats.count_drop(reason);
-        Verdict::Drop(reason)
+    ///
+    /// On [`Verdict::Forward`] the packet is what is to be sent to the outside. Whether its source may use that address
+    /// at all is the caller's to know. Collect [`poll_transmit`](Self::poll_transmit) afterwards.
+    pub fn handle_inside(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
+        let now = self.clock.tick(now);
+        match self.take_inside(now, packet) {
+            Ok(()) => Verdict::Forward,
+            Err(refusal) => self.refuse(now, Side::Inside, packet, refusal),
+        }
     }
 
     /// Takes an IPv4 packet to pool4.
-    pub fn handle_outside(&mut self, _now: Instant, _packet: &mut Packet<'_>) -> Verdict {
-        self.stats.count_drop(DropReason::NoBibEntry);
-        Verdict::Drop(DropReason::NoBibEntry)
+    ///
+    /// On [`Verdict::Forward`] the packet is what is to be sent to the inside; its destination says to which peer.
+    /// Collect [`poll_transmit`](Self::poll_transmit) afterwards.
+    pub fn handle_outside(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
+        let now = self.clock.tick(now);
+        match self.take_outside(now, packet) {
+            Ok(()) => Verdict::Forward,
+            Err(refusal) => self.refuse(now, Side::Outside, packet, refusal),
+        }
     }
 
-    /// The next packet the engine made itself: an ICMP error or a fragment.
+    /// The next packet the engine made itself: an ICMP error, a fragment behind the first, a probe.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        None
+        self.transmit.pop()
     }
 
-    /// Lets time pass: what has expired goes.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    /// Lets time pass: sessions expire. Call it again while [`poll_timeout`](Self::poll_timeout) lies in the past.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.clock.tick(now);
+        for _ in 0..EXPIRED_AT_ONCE {
+            match self.state.expire(now) {
+                Some(Expired::Session) => {}
+                Some(Expired::Probe { inner, remote }) => {
+                    let bytes = probe::probe(self.config.pool6, inner, remote);
+                    // Without the probe the connection has TCP_TRANS left to speak by itself.
+                    let _ = self.transmit.push(Side::Inside, bytes);
+                }
+                None => return,
+            }
+        }
+    }
 
     /// When [`handle_timeout`](Self::handle_timeout) next has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.state.next_expiry().map(|tick| self.clock.instant(tick))
     }
 
-    /// Changes the configuration and keeps what the new one allows.
-    pub fn reconfigure(&mut self, _now: Instant, config: Config) {
-        self.config = config;
+    /// Changes the configuration. Sessions stay that the new one would allow.
+    pub fn reconfigure(&mut self, now: Instant, config: Config) {
+        self.clock.tick(now);
+        let policy = Policy::new(&config);
+        let keeps_pool6 = config.pool6 == self.config.pool6;
+        self.state.retain(|mapping, remote| {
+            let may_stay_inside = match mapping.inner.ipv4() {
+                Some(address) => policy::source4(&config, address).is_ok(),
+                None => keeps_pool6 && policy::source6(&config, mapping.inner.address).is_ok(),
+            };
+            may_stay_inside && pool4::covers(&config.pool4, mapping.outer) && policy.destination(remote.address).is_ok()
+        });
+        self.state.reconfigure(&config.pool4, config.filtering, config.limits);
+        self.policy = policy;
+        self.config = with_possible_mtus(config);
     }
 
-    /// A peer left: its BIB entries and sessions go.
-    pub fn forget_inside(&mut self, _prefix: IpNet) {}
+    /// A peer left: its BIB entries and sessions go. IPv4 peers are meant by IPv4 prefixes.
+    pub fn forget_inside(&mut self, prefix: IpNet) {
+        self.state.retain(|mapping, _| match (prefix, mapping.inner.ipv4()) {
+            (IpNet::V4(prefix), Some(address)) => !prefix.contains(&address),
+            (IpNet::V6(prefix), None) => !prefix.contains(&mapping.inner.address),
+            (IpNet::V4(_), None) | (IpNet::V6(_), Some(_)) => true,
+        });
+    }
 
     /// Counters since the engine was made.
     pub const fn stats(&self) -> &Stats {
@@ -83,6 +143,162 @@ impl Engine {
 
     /// How full the tables are.
     pub fn table_sizes(&self) -> TableSizes {
-        TableSizes::default()
+        let [tcp, udp, icmp] = Protocol::ALL.map(|protocol| self.state.size(protocol));
+        TableSizes { tcp, udp, icmp }
     }
+
+    fn take_inside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<(), Refusal> {
+        let arrival = arrival::from_inside(&self.config, packet.bytes())?;
+        self.policy.destination(arrival.destination)?;
+        let transport = read_transport(packet, &arrival.network)?;
+        if transport == Transport::IcmpError {
+            icmp_error::outgoing(&self.state, &self.config, packet, &arrival)?;
+            self.stats.outgoing.count(1, packet.len());
+            return Ok(());
+        }
+        let wire_len = size::on_the_wire(packet, &arrival.network, &transport, Family::V4);
+        let fit = size::fit(&arrival.network, wire_len, Family::V4, self.config.mtu4)?;
+        let outer = self.mapping_for(now, &arrival, &transport)?;
+        let packets = size::packets(packet, &arrival.network, &transport);
+        let identification = match arrival.network.family {
+            Family::V4 if arrival.network.dont_fragment => arrival.network.identification,
+            // RFC 6864 §5.3.1: peers behind one address must not share identifications.
+            Family::V4 | Family::V6 => self.identifications.take(arrival.destination, packets),
+        };
+        let addresses = Addresses::V4 { source: outer.address, destination: arrival.destination };
+        let new = NewHeader { identification, wire_len };
+        translate(packet, &arrival.network, &transport, (addresses, Port::Source(outer.port)), new)?;
+        self.stats.outgoing.count(packets, packet.len());
+        match fit {
+            Fit::Whole => Ok(()),
+            Fit::Fragmented => self.fragment(packet, Side::Outside, self.config.mtu4, identification),
+        }
+    }
+
+    fn take_outside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<(), Refusal> {
+        let arrival = arrival::from_outside(self.state.pool(), packet.bytes())?;
+        let transport = read_transport(packet, &arrival.network)?;
+        self.policy.source(arrival.source, &transport)?;
+        if transport == Transport::IcmpError {
+            icmp_error::incoming(&self.state, &self.config, packet, &arrival)?;
+            self.stats.incoming.count(1, packet.len());
+            return Ok(());
+        }
+        let inner = self.mapped_by(now, &arrival, &transport)?;
+        let addresses = match inner.ipv4() {
+            Some(destination) => Addresses::V4 { source: arrival.source, destination },
+            None => Addresses::V6 { source: self.config.pool6.embed(arrival.source), destination: inner.address },
+        };
+        let wire_len = size::on_the_wire(packet, &arrival.network, &transport, addresses.family());
+        let fit = size::fit(&arrival.network, wire_len, addresses.family(), self.config.mtu6)?;
+        let packets = size::packets(packet, &arrival.network, &transport);
+        let identification = arrival.network.identification;
+        let new = NewHeader { identification, wire_len };
+        translate(packet, &arrival.network, &transport, (addresses, Port::Destination(inner.port)), new)?;
+        self.stats.incoming.count(packets, packet.len());
+        match fit {
+            Fit::Whole => Ok(()),
+            Fit::Fragmented => self.fragment(packet, Side::Inside, self.config.mtu6, identification),
+        }
+    }
+
+    /// RFC 6146 §3.5: the outside endpoint of a packet from inside.
+    fn mapping_for(&mut self, now: Tick, arrival: &FromInside, transport: &Transport) -> Result<Outer, Refusal> {
+        let inner = |port| Inner { address: arrival.source, port };
+        let remote = |port| Remote { address: arrival.destination, port };
+        match *transport {
+            Transport::Tcp { source, destination, flags, .. } => {
+                tcp::outgoing(&mut self.state, now, inner(source), remote(destination), flags)
+            }
+            Transport::Udp { source, destination } => {
+                udp::outgoing(&mut self.state, now, inner(source), remote(destination))
+            }
+            Transport::Echo { kind, identifier } => {
+                icmp_query::outgoing(&mut self.state, now, inner(identifier), remote(0), kind)
+            }
+            Transport::IcmpError => Err(DropReason::IcmpNotTranslated.into()),
+        }
+    }
+
+    /// RFC 6146 §3.5: the inside endpoint of a packet from outside.
+    fn mapped_by(&mut self, now: Tick, arrival: &FromOutside, transport: &Transport) -> Result<Inner, DropReason> {
+        let outer = |port| Outer { address: arrival.destination, port };
+        let remote = |port| Remote { address: arrival.source, port };
+        match *transport {
+            Transport::Tcp { source, destination, flags, .. } => {
+                tcp::incoming(&mut self.state, now, outer(destination), remote(source), flags)
+            }
+            Transport::Udp { source, destination } => {
+                udp::incoming(&mut self.state, now, outer(destination), remote(source))
+            }
+            Transport::Echo { identifier, .. } => {
+                icmp_query::incoming(&mut self.state, now, outer(identifier), remote(0))
+            }
+            Transport::IcmpError => Err(DropReason::IcmpNotTranslated),
+        }
+    }
+
+    /// Leaves the first fragment in the caller's buffer and queues the others.
+    fn fragment(&mut self, packet: &mut Packet<'_>, side: Side, mtu: u16, identification: u16) -> Result<(), Refusal> {
+        let mut fragments = fragment::fragments(packet, mtu, identification)?.into_iter();
+        let first = fragments.next().ok_or(DropReason::Malformed)?;
+        packet.replace(&first)?;
+        Ok(self.transmit.extend(side, fragments)?)
+    }
+
+    /// Counts a drop, and tells the sender where it should hear of it.
+    fn refuse(&mut self, now: Tick, side: Side, packet: &Packet<'_>, refusal: Refusal) -> Verdict {
+        self.stats.count_drop(refusal.reason);
+        if let Some(reply) = refusal.reply {
+            let error = reply::error(reply, packet.bytes(), self.config.address4, self.config.address6);
+            if let Some(bytes) = error {
+                self.send_error(now, side, packet, bytes);
+            }
+        }
+        Verdict::Drop(refusal.reason)
+    }
+
+    fn send_error(&mut self, now: Tick, side: Side, about: &Packet<'_>, bytes: Vec<u8>) {
+        if self.error_rate.admits(now, about.bytes()) && self.transmit.push(side, bytes).is_ok() {
+            self.stats.errors_sent += 1;
+        } else {
+            self.stats.errors_suppressed += 1;
+        }
+    }
+}
+
+/// Reads the transport header, and checks that what the device said of it can be true.
+fn read_transport(packet: &Packet<'_>, network: &Network) -> Result<Transport, Refusal> {
+    let bytes = packet.bytes().get(network.transport_at..network.len).unwrap_or_default();
+    let transport = Transport::read(network.family, network.protocol, bytes)?;
+    let offload = packet.offload;
+    let is_possible = match (offload.segments, transport.segmentation()) {
+        (Some(segments), Some((kind, _))) => segments.kind == kind && segments.size_bytes > 0,
+        (None, Some(_)) => true,
+        (Some(_), None) => false,
+        (None, None) => offload.checksum == Checksum::Complete,
+    };
+    if is_possible { Ok(transport) } else { Err(DropReason::OffloadMismatch.into()) }
+}
+
+/// RFC 6146 §3.7: from here on the packet is a new one.
+fn translate(
+    packet: &mut Packet<'_>,
+    network: &Network,
+    transport: &Transport,
+    (addresses, port): (Addresses, Port),
+    new: NewHeader,
+) -> Result<(), DropReason> {
+    packet.truncate(network.len);
+    let transport_len = network.len - network.transport_at;
+    let change = xlat::network(packet, network, addresses, new)?;
+    let checksum = packet.offload.checksum;
+    let transport_at = packet.len() - transport_len;
+    rewrite(&mut packet.bytes_mut()[transport_at..], transport, port, checksum, &change);
+    Ok(())
+}
+
+fn with_possible_mtus(config: Config) -> Config {
+    // RFC 8200 §5 and RFC 791 §3.2: every link carries this much.
+    Config { mtu6: config.mtu6.max(1280), mtu4: config.mtu4.max(68), ..config }
 }

@@ -9,12 +9,37 @@
 //!   [`DropReason`] with a counter.
 #![forbid(unsafe_code)]
 
+mod arrival;
+mod bib;
 mod config;
 mod drop;
 mod engine;
+mod filtering;
+mod hash;
+mod icmp_error;
+mod icmp_query;
+mod identification;
+mod network;
+mod peers;
+mod policy;
+mod pool4;
+mod probe;
+mod reply;
+mod session;
+mod slab;
+mod special_purpose;
+mod state;
 mod stats;
+mod tcp;
+mod timers;
+mod transmit;
+mod tuple;
+mod udp;
+mod xlat;
 
 pub use config::{Config, Filtering, Limits, Pool4};
 pub use drop::{DropReason, Verdict};
-pub use engine::{Engine, Side, Transmit};
+pub use engine::Engine;
+pub use special_purpose::{REGISTRY, Reach, SpecialPurpose, special_purpose};
 pub use stats::{Stats, TableSize, TableSizes, Traffic};
+pub use transmit::{Side, Transmit};

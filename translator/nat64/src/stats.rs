@@ -19,10 +19,17 @@ pub struct Stats {
 /// Packets of one direction, as they leave the engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Packets on the wire: a super-packet counts as what it will be cut into.
+    /// Packets: a super-packet counts as what it will be cut into, one that must be fragmented as one.
     pub packets: u64,
-    /// Bytes of the packets as handed over, IP headers included.
+    /// Their bytes, IP headers included; headers that cutting repeats count once.
     pub bytes: u64,
+}
+
+impl Traffic {
+    pub(crate) const fn count(&mut self, packets: u16, bytes: usize) {
+        self.packets += packets as u64;
+        self.bytes += bytes as u64;
+    }
 }
 
 impl Stats {

@@ -213,6 +213,13 @@ pub fn set_payload_len(bytes: &mut [u8], len: u16) {
     }
 }
 
+/// Sets the protocol of what follows the fixed header; shorter bytes stay as they are.
+pub fn set_next_header(bytes: &mut [u8], next_header: u8) {
+    if let Some(field) = bytes.get_mut(6) {
+        *field = next_header;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,136 @@
+//! Binding Information Base (RFC 6146 §3.1), one per protocol: which outside endpoint stands for which inside one.
+//!
+//! Invariant: a bijection. An inside endpoint has one outside endpoint whatever it speaks to (endpoint-independent
+//! mapping, RFC 4787 REQ-1), and no other inside endpoint has the same one.
+
+use hashbrown::HashTable;
+
+use crate::hash::SipKey;
+use crate::peers::PeerIndex;
+use crate::slab::Slab;
+use crate::tuple::{Inner, Outer};
+
+/// Place of an entry; valid as long as the entry lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BibIndex(pub(crate) u32);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BibEntry {
+    pub(crate) inner: Inner,
+    pub(crate) outer: Outer,
+    /// Whose limits the entry counts against.
+    pub(crate) peer: PeerIndex,
+    /// Sessions that keep the entry alive.
+    pub(crate) sessions: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Bib {
+    key: SipKey,
+    entries: Slab<BibEntry>,
+    by_inner: HashTable<u32>,
+    by_outer: HashTable<u32>,
+}
+
+impl Bib {
+    pub(crate) const fn new(key: SipKey) -> Self {
+        Self { key, entries: Slab::new(), by_inner: HashTable::new(), by_outer: HashTable::new() }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn find_inner(&self, inner: Inner) -> Option<BibIndex> {
+        let hash = hash_inner(self.key, inner);
+        self.by_inner.find(hash, |index| self.entries[*index].inner == inner).map(|index| BibIndex(*index))
+    }
+
+    pub(crate) fn find_outer(&self, outer: Outer) -> Option<BibIndex> {
+        let hash = hash_outer(self.key, outer);
+        self.by_outer.find(hash, |index| self.entries[*index].outer == outer).map(|index| BibIndex(*index))
+    }
+
+    /// Adds an entry without sessions. Neither of its endpoints may have one already.
+    pub(crate) fn insert(&mut self, inner: Inner, outer: Outer, peer: PeerIndex) -> BibIndex {
+        let (key, entries) = (self.key, &mut self.entries);
+        let index = entries.insert(BibEntry { inner, outer, peer, sessions: 0 });
+        self.by_inner.insert_unique(hash_inner(key, inner), index, |index| hash_inner(key, entries[*index].inner));
+        self.by_outer.insert_unique(hash_outer(key, outer), index, |index| hash_outer(key, entries[*index].outer));
+        BibIndex(index)
+    }
+
+    pub(crate) fn remove(&mut self, index: BibIndex) -> BibEntry {
+        let entry = self.entries.remove(index.0);
+        forget(&mut self.by_inner, hash_inner(self.key, entry.inner), index.0);
+        forget(&mut self.by_outer, hash_outer(self.key, entry.outer), index.0);
+        entry
+    }
+
+    pub(crate) fn entry(&self, index: BibIndex) -> &BibEntry {
+        &self.entries[index.0]
+    }
+
+    pub(crate) fn entry_mut(&mut self, index: BibIndex) -> &mut BibEntry {
+        &mut self.entries[index.0]
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &BibEntry> {
+        (0..self.entries.extent()).filter_map(|index| self.entries.at(index))
+    }
+}
+
+fn hash_inner(key: SipKey, inner: Inner) -> u64 {
+    let address = inner.address.to_bits();
+    key.hash([(address >> 64) as u64, address as u64, u64::from(inner.port)])
+}
+
+fn hash_outer(key: SipKey, outer: Outer) -> u64 {
+    key.hash([u64::from(outer.address.to_bits()) << 16 | u64::from(outer.port)])
+}
+
+/// Takes an index out of a table of indexes.
+pub(crate) fn forget(table: &mut HashTable<u32>, hash: u64, index: u32) {
+    if let Ok(entry) = table.find_entry(hash, |other| *other == index) {
+        entry.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: PeerIndex = PeerIndex(0);
+
+    fn inner(port: u16) -> Inner {
+        Inner { address: "2001:db8::1".parse().unwrap(), port }
+    }
+
+    fn outer(port: u16) -> Outer {
+        Outer { address: "192.0.2.1".parse().unwrap(), port }
+    }
+
+    #[test]
+    fn an_entry_is_found_from_both_sides_until_it_is_removed() {
+        let mut bib = Bib::new(SipKey::from_seed(&[1; 32], 1));
+        let one = bib.insert(inner(1), outer(11), PEER);
+        let two = bib.insert(inner(2), outer(12), PEER);
+
+        assert_eq!((bib.find_inner(inner(1)), bib.find_outer(outer(11))), (Some(one), Some(one)));
+        bib.remove(one);
+        assert_eq!((bib.find_inner(inner(1)), bib.find_outer(outer(11))), (None, None));
+        assert_eq!((bib.find_inner(inner(2)), bib.find_outer(outer(12))), (Some(two), Some(two)));
+        assert_eq!((bib.len(), bib.entries().count()), (1, 1));
+    }
+
+    #[test]
+    fn growing_loses_nothing() {
+        let mut bib = Bib::new(SipKey::from_seed(&[1; 32], 1));
+        for port in 0..5000 {
+            bib.insert(inner(port), outer(port), PEER);
+        }
+
+        assert!((0..5000).all(|port| bib.find_inner(inner(port)) == bib.find_outer(outer(port))));
+        assert!((0..5000).all(|port| bib.find_inner(inner(port)).is_some()));
+    }
+}

@@ -1,0 +1,85 @@
+//! SipHash-1-3 over whole words: the keyed hash of the tables and of the choice of ports.
+//!
+//! An attacker chooses what is hashed, never the key: neither long chains in a table nor the next port can be provoked.
+
+/// A key, and with it a function nobody else can compute.
+#[derive(Clone, Copy)]
+pub(crate) struct SipKey(u64, u64);
+
+impl std::fmt::Debug for SipKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SipKey(..)")
+    }
+}
+
+impl SipKey {
+    /// One key of several from one seed; `purpose` tells them apart.
+    pub(crate) fn from_seed(seed: &[u8; 32], purpose: u64) -> Self {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(seed.chunks_exact(8)) {
+            *word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        }
+        let [a, b, c, d] = words;
+        Self(Self(a, b).hash([c, purpose, 0]), Self(c, d).hash([a, purpose, 1]))
+    }
+
+    /// The hash of `words`, as SipHash-1-3 of their little-endian bytes.
+    pub(crate) fn hash<const N: usize>(self, words: [u64; N]) -> u64 {
+        let mut state = [
+            self.0 ^ 0x736f_6d65_7073_6575,
+            self.1 ^ 0x646f_7261_6e64_6f6d,
+            self.0 ^ 0x6c79_6765_6e65_7261,
+            self.1 ^ 0x7465_6462_7974_6573,
+        ];
+        for word in words.into_iter().chain([(N as u64 * 8) << 56]) {
+            state[3] ^= word;
+            round(&mut state);
+            state[0] ^= word;
+        }
+        state[2] ^= 0xff;
+        round(&mut state);
+        round(&mut state);
+        round(&mut state);
+        state[0] ^ state[1] ^ state[2] ^ state[3]
+    }
+}
+
+#[inline]
+const fn round(v: &mut [u64; 4]) {
+    v[0] = v[0].wrapping_add(v[1]);
+    v[2] = v[2].wrapping_add(v[3]);
+    v[1] = v[1].rotate_left(13) ^ v[0];
+    v[3] = v[3].rotate_left(16) ^ v[2];
+    v[0] = v[0].rotate_left(32);
+    v[2] = v[2].wrapping_add(v[1]);
+    v[0] = v[0].wrapping_add(v[3]);
+    v[1] = v[1].rotate_left(17) ^ v[2];
+    v[3] = v[3].rotate_left(21) ^ v[0];
+    v[2] = v[2].rotate_left(32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::hash::{DefaultHasher, Hasher};
+
+    proptest! {
+        /// The hasher of the standard library is SipHash-1-3 with a key of zeros.
+        #[test]
+        fn with_a_key_of_zeros_it_is_the_standard_hasher(words in any::<[u64; 3]>()) {
+            let mut standard = DefaultHasher::new();
+            words.iter().for_each(|word| standard.write(&word.to_le_bytes()));
+
+            prop_assert_eq!(SipKey(0, 0).hash(words), standard.finish());
+        }
+    }
+
+    #[test]
+    fn one_seed_gives_different_keys_for_different_purposes() {
+        let seed = [7; 32];
+
+        assert_ne!(SipKey::from_seed(&seed, 1).hash([1]), SipKey::from_seed(&seed, 2).hash([1]));
+        assert_eq!(SipKey::from_seed(&seed, 1).hash([1]), SipKey::from_seed(&seed, 1).hash([1]));
+    }
+}

@@ -1,0 +1,115 @@
+//! ICMP errors (RFC 6146 §3.4, §3.6.1): they pass if they quote a packet of a session, and change nothing (RFC 5382
+//! REQ-10).
+
+use packet::icmp::Icmp;
+use packet::{Checksum, Packet};
+
+use crate::arrival::{FromInside, FromOutside};
+use crate::network::Network;
+use crate::reply::{LONGEST_ERROR4, LONGEST_ERROR6};
+use crate::state::{Found, State};
+use crate::tuple::{Inner, Outer, Protocol, Remote};
+use crate::xlat::Addresses;
+use crate::xlat::icmp::Mtus;
+use crate::xlat::icmp_error::{NewError, Quote, quoted_part, translate};
+use crate::xlat::transport::{Port, icmp_checksum_is_right};
+use crate::{Config, DropReason};
+
+/// Turns an error from a peer, or from any router on the way to it, into one from pool4 to the remote.
+pub(crate) fn outgoing(
+    state: &State,
+    config: &Config,
+    packet: &mut Packet<'_>,
+    arrival: &FromInside,
+) -> Result<(), DropReason> {
+    let (message, quote) = read(packet, &arrival.network)?;
+    let (source, inner) = match quote.addresses {
+        Addresses::V4 { source, destination } => (Some(source), destination.to_ipv6_mapped()),
+        Addresses::V6 { source, destination } => (config.pool6.extract(source), destination),
+    };
+    // An error goes to whom it is about.
+    let source = source.filter(|source| *source == arrival.destination).ok_or(DropReason::IcmpErrorWithoutSession)?;
+    let inner = Inner { address: inner, port: quote.ports.1 };
+    let remote = remote_of(&quote, Remote { address: source, port: quote.ports.0 });
+    let Found { bib: Some(bib), session: Some(_) } = state.find_outgoing(quote.protocol, inner, remote) else {
+        return Err(DropReason::IcmpErrorWithoutSession);
+    };
+    let outer = state.mapping(quote.protocol, bib).outer;
+    let new = NewError {
+        addresses: Addresses::V4 { source: outer.address, destination: source },
+        traffic_class: arrival.network.traffic_class,
+        hop_limit: arrival.network.next_hop_limit(),
+        quoted: Addresses::V4 { source, destination: outer.address },
+        port: Port::Destination(outer.port),
+        longest: LONGEST_ERROR4.min(packet.capacity()),
+    };
+    let bytes = translate(message, &quote, &new, mtus(config))?;
+    packet.replace(&bytes).map_err(|_| DropReason::NoHeadroom)
+}
+
+/// Turns an error from the IPv4 internet into one to the peer whose packet it quotes.
+pub(crate) fn incoming(
+    state: &State,
+    config: &Config,
+    packet: &mut Packet<'_>,
+    arrival: &FromOutside,
+) -> Result<(), DropReason> {
+    let (message, quote) = read(packet, &arrival.network)?;
+    let Addresses::V4 { source, destination } = quote.addresses else { return Err(DropReason::Malformed) };
+    if source != arrival.destination {
+        return Err(DropReason::IcmpErrorWithoutSession);
+    }
+    let outer = Outer { address: source, port: quote.ports.0 };
+    let remote = remote_of(&quote, Remote { address: destination, port: quote.ports.1 });
+    let Found { bib: Some(bib), session: Some(_) } = state.find_incoming(quote.protocol, outer, remote) else {
+        return Err(DropReason::IcmpErrorWithoutSession);
+    };
+    let inner = state.mapping(quote.protocol, bib).inner;
+    let (addresses, quoted, longest) = match inner.ipv4() {
+        Some(peer) => (
+            Addresses::V4 { source: arrival.source, destination: peer },
+            Addresses::V4 { source: peer, destination },
+            LONGEST_ERROR4,
+        ),
+        None => (
+            Addresses::V6 { source: config.pool6.embed(arrival.source), destination: inner.address },
+            Addresses::V6 { source: inner.address, destination: config.pool6.embed(destination) },
+            LONGEST_ERROR6,
+        ),
+    };
+    let new = NewError {
+        addresses,
+        traffic_class: arrival.network.traffic_class,
+        hop_limit: arrival.network.next_hop_limit(),
+        quoted,
+        port: Port::Source(inner.port),
+        longest: longest.min(packet.capacity()),
+    };
+    let bytes = translate(message, &quote, &new, mtus(config))?;
+    packet.replace(&bytes).map_err(|_| DropReason::NoHeadroom)
+}
+
+/// Reads an error and what it quotes.
+fn read<'p>(packet: &'p Packet<'_>, network: &Network) -> Result<(Icmp<'p>, Quote<'p>), DropReason> {
+    let bytes = packet.bytes().get(network.transport_at..network.len).unwrap_or_default();
+    let is_right = icmp_checksum_is_right(bytes, Addresses::of(packet.bytes(), network.family)?);
+    // The new error gets a new checksum, which must not cover up a wrong one.
+    if !is_right || packet.offload.checksum == Checksum::Partial {
+        return Err(DropReason::IcmpChecksum);
+    }
+    let message = Icmp::parse(bytes).map_err(|_| DropReason::Malformed)?;
+    let quote = Quote::read(network.family, quoted_part(network.family, &message))?;
+    Ok((message, quote))
+}
+
+/// RFC 6146 §3.2: sessions of ICMP queries know no remote identifier.
+fn remote_of(quote: &Quote<'_>, remote: Remote) -> Remote {
+    match quote.protocol {
+        Protocol::Tcp | Protocol::Udp => remote,
+        Protocol::Icmp => Remote { port: 0, ..remote },
+    }
+}
+
+const fn mtus(config: &Config) -> Mtus {
+    Mtus { mtu6: config.mtu6, mtu4: config.mtu4 }
+}

@@ -1,0 +1,44 @@
+//! Identifications of the IPv4 packets the engine makes of others (RFC 6864): unique for a while per destination, and not
+//! to be predicted by one who watches another.
+
+use std::net::Ipv4Addr;
+
+use crate::hash::SipKey;
+
+const COUNTERS: usize = 256;
+
+/// Counters shared by the destinations of one hash, each starting somewhere else.
+#[derive(Debug)]
+pub(crate) struct Identifications {
+    key: SipKey,
+    next: Box<[u16; COUNTERS]>,
+}
+
+impl Identifications {
+    pub(crate) fn new(key: SipKey) -> Self {
+        Self { key, next: Box::new(std::array::from_fn(|index| key.hash([index as u64, 1]) as u16)) }
+    }
+
+    /// The first of as many identifications as there are packets to come.
+    pub(crate) fn take(&mut self, destination: Ipv4Addr, packets: u16) -> u16 {
+        let counter = &mut self.next[self.key.hash([u64::from(destination.to_bits())]) as usize % COUNTERS];
+        let first = *counter;
+        *counter = first.wrapping_add(packets);
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_super_packet_takes_one_for_each_of_its_segments() {
+        let mut identifications = Identifications::new(SipKey::from_seed(&[1; 32], 1));
+        let to = Ipv4Addr::new(192, 0, 2, 1);
+
+        let first = identifications.take(to, 40);
+
+        assert_eq!(identifications.take(to, 1), first.wrapping_add(40));
+    }
+}

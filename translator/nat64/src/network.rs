@@ -1,0 +1,85 @@
+//! Reading a network header: what is kept of it, and what is refused at once (RFC 7915 §4.1, §5.1).
+
+use packet::ipv4::Ipv4;
+use packet::ipv6::Ipv6;
+use packet::{Family, Malformed};
+
+use crate::DropReason;
+use crate::drop::Refusal;
+use crate::reply::Reply;
+
+/// What translation needs of a network header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Network {
+    pub(crate) family: Family,
+    pub(crate) traffic_class: u8,
+    /// Hops left on arrival; at least 2.
+    pub(crate) hop_limit: u8,
+    pub(crate) protocol: u8,
+    pub(crate) transport_at: usize,
+    /// Length of the packet by its own header; padding is cut off.
+    pub(crate) len: usize,
+    /// Whether the sender wants to hear about packets that are too large instead of having them fragmented.
+    pub(crate) dont_fragment: bool,
+    /// Identification, for the fragments of an IPv4 packet.
+    pub(crate) identification: u16,
+}
+
+impl Network {
+    /// Hops left on departure.
+    pub(crate) const fn next_hop_limit(&self) -> u8 {
+        self.hop_limit - 1
+    }
+}
+
+/// Reads the header of a whole IPv4 packet.
+pub(crate) fn read4(ip: Ipv4<'_>) -> Result<Network, Refusal> {
+    if !ip.checksum_is_right() {
+        return Err(DropReason::Ipv4Checksum.into());
+    }
+    // RFC 7915 §4.1: a source route that has not expired cannot be translated.
+    if ip.unexpired_source_route().is_some() {
+        return Err(Refusal::with(DropReason::SourceRoute, Reply::SourceRoute { pointer: 0 }));
+    }
+    if ip.is_fragment() {
+        return Err(DropReason::FragmentNotSupported.into());
+    }
+    Ok(Network {
+        family: Family::V4,
+        traffic_class: ip.traffic_class(),
+        hop_limit: hop_limit(ip.ttl())?,
+        protocol: ip.protocol(),
+        transport_at: ip.header_len(),
+        len: ip.bytes().len(),
+        dont_fragment: ip.dont_fragment(),
+        identification: ip.identification(),
+    })
+}
+
+/// Reads the header of a whole IPv6 packet.
+pub(crate) fn read6(ip: Ipv6<'_>) -> Result<Network, Refusal> {
+    let upper = ip.upper_layer()?;
+    // RFC 7915 §5.1: a route that is not finished is answered with a pointer to the segments left.
+    if let Some(pointer) = upper.segments_left_at {
+        let pointer = u32::try_from(pointer).map_err(|_| Malformed::Length)?;
+        return Err(Refusal::with(DropReason::RoutingHeader, Reply::SourceRoute { pointer }));
+    }
+    // RFC 6946: a fragment that is the whole packet is no fragment.
+    if upper.fragment.is_some_and(|fragment| !fragment.is_atomic()) {
+        return Err(DropReason::FragmentNotSupported.into());
+    }
+    Ok(Network {
+        family: Family::V6,
+        traffic_class: ip.traffic_class(),
+        hop_limit: hop_limit(ip.hop_limit())?,
+        protocol: upper.protocol,
+        transport_at: upper.at,
+        len: ip.bytes().len(),
+        dont_fragment: true,
+        identification: 0,
+    })
+}
+
+fn hop_limit(left: u8) -> Result<u8, Refusal> {
+    if left <= 1 { Err(Refusal::with(DropReason::HopLimitExceeded, Reply::HopLimitExceeded)) } else { Ok(left) }
+}

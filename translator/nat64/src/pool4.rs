@@ -1,0 +1,252 @@
+//! pool4 (RFC 6146 §3.5.1.1): choosing an outside endpoint for an inside one.
+//!
+//! A port keeps its class (system ports or not) and its parity where one is free (RFC 4787 REQ-3, REQ-4), cannot be
+//! predicted (RFC 6056), and is found in bounded time: a bitmap per address and protocol is searched from a keyed random
+//! place, 1024 words at the most. Clients keep one address as long as it has ports (paired pooling, RFC 4787 REQ-2).
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+
+use crate::config::Pool4;
+use crate::hash::SipKey;
+use crate::tuple::{Inner, Outer, Protocol};
+
+#[derive(Debug)]
+pub(crate) struct PortPool {
+    key: SipKey,
+    addresses: Vec<PoolAddress>,
+    /// Makes every choice a new one, so that ports do not repeat (RFC 6056 §3.1).
+    choices: u64,
+}
+
+#[derive(Debug)]
+struct PoolAddress {
+    address: Ipv4Addr,
+    ranges: Vec<RangeInclusive<u16>>,
+    used: [PortSet; Protocol::ALL.len()],
+}
+
+/// Even ports of a word of 64; the others are odd.
+const EVEN: u64 = 0x5555_5555_5555_5555;
+/// The first port that is no system port (RFC 6335 §6).
+const FIRST_USER_PORT: u16 = 1024;
+
+impl PortPool {
+    pub(crate) fn new(key: SipKey, pool4: &[Pool4]) -> Self {
+        let mut ranges: BTreeMap<Ipv4Addr, Vec<RangeInclusive<u16>>> = BTreeMap::new();
+        for part in pool4 {
+            // Port 0 is reserved (RFC 6335 §6).
+            let ports = (*part.ports.start()).max(1)..=*part.ports.end();
+            ranges.entry(part.address).or_default().push(ports);
+        }
+        let used = || std::array::from_fn(|_| PortSet::new());
+        let addresses = ranges.into_iter().map(|(address, ranges)| PoolAddress { address, ranges, used: used() });
+        Self { key, addresses: addresses.collect(), choices: 0 }
+    }
+
+    /// Whether packets to this address are ours.
+    pub(crate) fn has_address(&self, address: Ipv4Addr) -> bool {
+        self.find(address).is_some()
+    }
+
+    /// Takes a free endpoint for `inner`.
+    pub(crate) fn allocate(&mut self, protocol: Protocol, inner: Inner) -> Option<Outer> {
+        let address = inner.address.to_bits();
+        let words = [(address >> 64) as u64, address as u64];
+        let first = (self.key.hash(words) as usize).checked_rem(self.addresses.len())?;
+        self.choices = self.choices.wrapping_add(1);
+        let random = self.key.hash([words[0], words[1], u64::from(inner.port), self.choices]);
+        let (before, from) = self.addresses.split_at_mut(first);
+        from.iter_mut().chain(before).find_map(|pool| pool.allocate(protocol, inner.port, random))
+    }
+
+    /// Takes exactly this endpoint, if it belongs to the pool and is free.
+    pub(crate) fn reserve(&mut self, protocol: Protocol, outer: Outer) -> bool {
+        let Some(index) = self.find(outer.address) else { return false };
+        let pool = &mut self.addresses[index];
+        let used = &mut pool.used[protocol as usize];
+        let is_free = pool.ranges.iter().any(|range| range.contains(&outer.port)) && !used.has(outer.port);
+        if is_free {
+            used.insert(outer.port);
+        }
+        is_free
+    }
+
+    /// Gives an endpoint back.
+    pub(crate) fn release(&mut self, protocol: Protocol, outer: Outer) {
+        if let Some(index) = self.find(outer.address) {
+            self.addresses[index].used[protocol as usize].remove(outer.port);
+        }
+    }
+
+    fn find(&self, address: Ipv4Addr) -> Option<usize> {
+        self.addresses.binary_search_by_key(&address, |pool| pool.address).ok()
+    }
+}
+
+/// Whether an endpoint is part of a pool, free or not.
+pub(crate) fn covers(pool4: &[Pool4], outer: Outer) -> bool {
+    pool4.iter().any(|part| part.address == outer.address && part.ports.contains(&outer.port))
+}
+
+impl PoolAddress {
+    fn allocate(&mut self, protocol: Protocol, like: u16, random: u64) -> Option<Outer> {
+        let (first, last) = if like < FIRST_USER_PORT { (1, FIRST_USER_PORT - 1) } else { (FIRST_USER_PORT, u16::MAX) };
+        let parity = if like.is_multiple_of(2) { EVEN } else { !EVEN };
+        let used = &mut self.used[protocol as usize];
+        let ranges = &self.ranges;
+        let port = search(used, ranges, (first, last), parity, random)
+            .or_else(|| search(used, ranges, (first, last), u64::MAX, random))
+            .or_else(|| search(used, ranges, (1, u16::MAX), u64::MAX, random))?;
+        used.insert(port);
+        Some(Outer { address: self.address, port })
+    }
+}
+
+/// A free port of the class and parity, starting at a random range.
+fn search(used: &PortSet, ranges: &[RangeInclusive<u16>], class: (u16, u16), parity: u64, random: u64) -> Option<u16> {
+    let start = (random >> 32) as usize % ranges.len().max(1);
+    ranges[start..].iter().chain(&ranges[..start]).find_map(|range| {
+        let (first, last) = ((*range.start()).max(class.0), (*range.end()).min(class.1));
+        if first <= last { used.free(first, last, parity, random) } else { None }
+    })
+}
+
+/// The used ones of 65536 ports.
+#[derive(Debug)]
+struct PortSet(Vec<u64>);
+
+impl PortSet {
+    fn new() -> Self {
+        Self(vec![0; 1024])
+    }
+
+    fn has(&self, port: u16) -> bool {
+        self.0[usize::from(port) / 64] >> (port % 64) & 1 == 1
+    }
+
+    fn insert(&mut self, port: u16) {
+        self.0[usize::from(port) / 64] |= 1 << (port % 64);
+    }
+
+    fn remove(&mut self, port: u16) {
+        self.0[usize::from(port) / 64] &= !(1 << (port % 64));
+    }
+
+    /// A free port from `first` to `last` of the parity, searched from a random place on and around.
+    fn free(&self, first: u16, last: u16, parity: u64, random: u64) -> Option<u16> {
+        let (low, high) = (usize::from(first) / 64, usize::from(last) / 64);
+        let count = high - low + 1;
+        let start = random as usize % count;
+        (0..count).map(|step| low + (start + step) % count).find_map(|word| {
+            let mut candidates = !self.0[word] & parity;
+            if word == low {
+                candidates &= u64::MAX << (first % 64);
+            }
+            if word == high {
+                candidates &= u64::MAX >> (63 - last % 64);
+            }
+            let turn = (random >> 16) as u32 % 64;
+            let turned = candidates.rotate_right(turn);
+            (turned != 0).then(|| word as u16 * 64 + ((turned.trailing_zeros() + turn) % 64) as u16)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    const ONE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    const TWO: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+    fn pool(parts: &[(Ipv4Addr, RangeInclusive<u16>)]) -> PortPool {
+        let parts: Vec<_> =
+            parts.iter().map(|(address, ports)| Pool4 { address: *address, ports: ports.clone() }).collect();
+        PortPool::new(SipKey::from_seed(&[9; 32], 1), &parts)
+    }
+
+    fn inner(host: u16, port: u16) -> Inner {
+        Inner { address: std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host), port }
+    }
+
+    #[test]
+    fn every_port_of_the_pool_is_given_once_and_then_none() {
+        let mut pool = pool(&[(ONE, 100..=150), (ONE, 2000..=2050), (TWO, 3000..=3001)]);
+
+        let given: BTreeSet<_> =
+            (0..104).map(|n| pool.allocate(Protocol::Udp, inner(1, n)).unwrap()).map(|o| (o.address, o.port)).collect();
+
+        assert_eq!(given.len(), 104);
+        assert_eq!(pool.allocate(Protocol::Udp, inner(1, 1)), None);
+        assert!(pool.allocate(Protocol::Tcp, inner(1, 1)).is_some(), "each protocol has its own ports");
+    }
+
+    #[test]
+    fn a_released_port_is_given_again() {
+        let mut pool = pool(&[(ONE, 7..=7)]);
+        let outer = pool.allocate(Protocol::Tcp, inner(1, 40000)).unwrap();
+        assert_eq!(pool.allocate(Protocol::Tcp, inner(1, 40000)), None);
+
+        pool.release(Protocol::Tcp, outer);
+
+        assert_eq!(pool.allocate(Protocol::Tcp, inner(2, 1)), Some(outer));
+    }
+
+    #[test]
+    fn an_empty_pool_and_port_zero_give_nothing() {
+        assert_eq!(pool(&[]).allocate(Protocol::Tcp, inner(1, 1)), None);
+        assert_eq!(pool(&[(ONE, 0..=0)]).allocate(Protocol::Tcp, inner(1, 1)), None);
+    }
+
+    #[test]
+    fn a_client_keeps_its_address_while_that_has_ports() {
+        let mut pool = pool(&[(ONE, 1024..=1123), (TWO, 1024..=1123)]);
+        let first = pool.allocate(Protocol::Udp, inner(1, 5000)).unwrap().address;
+
+        assert!((0..49).all(|n| pool.allocate(Protocol::Udp, inner(1, 5001 + n)).unwrap().address == first));
+    }
+
+    #[test]
+    fn a_reserved_port_is_not_given_to_another() {
+        let mut pool = pool(&[(ONE, 7..=8)]);
+
+        assert!(pool.reserve(Protocol::Tcp, Outer { address: ONE, port: 7 }));
+        assert!(!pool.reserve(Protocol::Tcp, Outer { address: ONE, port: 7 }));
+        assert!(!pool.reserve(Protocol::Tcp, Outer { address: ONE, port: 9 }));
+        assert_eq!(pool.allocate(Protocol::Tcp, inner(1, 1)), Some(Outer { address: ONE, port: 8 }));
+    }
+
+    #[test]
+    fn neighbouring_clients_get_ports_far_apart() {
+        let mut pool = pool(&[(ONE, 1024..=65535)]);
+        let ports: Vec<_> =
+            (0..64).map(|n| pool.allocate(Protocol::Tcp, inner(1, 40000 + 2 * n)).unwrap().port).collect();
+
+        let neighbours = ports.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 64).count();
+        assert!(neighbours < 4, "{ports:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn class_and_parity_are_kept_while_the_pool_has_such_ports(port in 1u16.., host in any::<u16>()) {
+            let outer = pool(&[(ONE, 1..=65535)]).allocate(Protocol::Udp, inner(host, port)).unwrap();
+
+            prop_assert_eq!(outer.port % 2, port % 2);
+            prop_assert_eq!(outer.port < 1024, port < 1024);
+        }
+
+        #[test]
+        fn the_search_finds_the_only_free_port(free in 1u16.., start in any::<u64>()) {
+            let mut used = PortSet(vec![u64::MAX; 1024]);
+            used.remove(free);
+
+            prop_assert_eq!(used.free(1, u16::MAX, u64::MAX, start), Some(free));
+            prop_assert_eq!(used.free(free, free, u64::MAX, start), Some(free));
+            prop_assert_eq!(free.checked_sub(1).filter(|last| *last > 0).and_then(|last| used.free(1, last, u64::MAX, start)), None);
+        }
+    }
+}

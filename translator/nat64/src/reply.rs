@@ -1,0 +1,150 @@
+//! ICMP errors the engine makes itself (RFC 792, RFC 1812 §4.3, RFC 4443), and how many of them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use packet::icmp;
+use packet::ipv4::{self, Ipv4};
+use packet::ipv6::{self, Ipv6};
+use packet::{Family, protocol};
+
+use crate::hash::SipKey;
+use crate::timers::Tick;
+use crate::xlat::Addresses;
+use crate::xlat::compose::{Fields, compose};
+use crate::xlat::transport::seal_icmp;
+
+/// RFC 1812 §4.3.2.3: an ICMPv4 error SHOULD NOT exceed this.
+pub(crate) const LONGEST_ERROR4: usize = 576;
+/// RFC 4443 §2.4 (c): an ICMPv6 error MUST NOT exceed this.
+pub(crate) const LONGEST_ERROR6: usize = 1280;
+
+/// What an error says. Its type and code depend on the family of the packet it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The destination is refused by policy.
+    Prohibited,
+    /// No transport address is left for the sender.
+    AddressUnreachable,
+    /// The transport protocol is not translated.
+    ProtocolUnreachable,
+    /// No hop is left.
+    HopLimitExceeded,
+    /// The packet is larger than the next link.
+    TooBig { mtu: u16 },
+    /// The route its sender chose cannot be followed; in IPv6, the byte at `pointer` says so.
+    SourceRoute { pointer: u32 },
+}
+
+impl Reply {
+    /// Type, code and the four bytes behind the checksum, in ICMPv4.
+    const fn v4(self) -> (u8, u8, u32) {
+        match self {
+            Self::Prohibited => (icmp::v4::UNREACHABLE, 13, 0),
+            Self::AddressUnreachable => (icmp::v4::UNREACHABLE, 1, 0),
+            Self::ProtocolUnreachable => (icmp::v4::UNREACHABLE, 2, 0),
+            Self::HopLimitExceeded => (icmp::v4::TIME_EXCEEDED, 0, 0),
+            Self::TooBig { mtu } => (icmp::v4::UNREACHABLE, 4, mtu as u32),
+            Self::SourceRoute { .. } => (icmp::v4::UNREACHABLE, 5, 0),
+        }
+    }
+
+    /// Type, code and the four bytes behind the checksum, in ICMPv6.
+    const fn v6(self) -> (u8, u8, u32) {
+        match self {
+            Self::Prohibited => (icmp::v6::UNREACHABLE, 1, 0),
+            Self::AddressUnreachable => (icmp::v6::UNREACHABLE, 3, 0),
+            // RFC 6146 §3.4 asks for port unreachable.
+            Self::ProtocolUnreachable => (icmp::v6::UNREACHABLE, 4, 0),
+            Self::HopLimitExceeded => (icmp::v6::TIME_EXCEEDED, 0, 0),
+            // RFC 8200 §5: no IPv6 link is smaller.
+            Self::TooBig { mtu } => (icmp::v6::PACKET_TOO_BIG, 0, if mtu < 1280 { 1280 } else { mtu as u32 }),
+            Self::SourceRoute { pointer } => (icmp::v6::PARAMETER_PROBLEM, 0, pointer),
+        }
+    }
+}
+
+/// The error about `packet`, or nothing where no error may be sent (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)).
+pub(crate) fn error(reply: Reply, packet: &[u8], source4: Ipv4Addr, source6: Ipv6Addr) -> Option<Vec<u8>> {
+    let (words, addresses, longest) = match Family::of(packet)? {
+        Family::V4 => {
+            let destination = may_be_answered4(Ipv4::parse_quoted(packet).ok()?)?;
+            (reply.v4(), Addresses::V4 { source: source4, destination }, LONGEST_ERROR4 - ipv4::HEADER_LEN)
+        }
+        Family::V6 => {
+            let destination = may_be_answered6(Ipv6::parse_quoted(packet).ok()?)?;
+            (reply.v6(), Addresses::V6 { source: source6, destination }, LONGEST_ERROR6 - ipv6::HEADER_LEN)
+        }
+    };
+    let (kind, code, rest) = words;
+    let quote = &packet[..packet.len().min(longest - icmp::HEADER_LEN)];
+    let mut message = Vec::with_capacity(icmp::HEADER_LEN + quote.len());
+    message.extend([kind, code, 0, 0]);
+    message.extend(rest.to_be_bytes());
+    message.extend(quote);
+    seal_icmp(&mut message, addresses);
+    Some(compose(addresses, Fields::own_icmp(addresses.family()), &message))
+}
+
+/// Whom an error about an IPv4 packet goes to.
+fn may_be_answered4(about: Ipv4<'_>) -> Option<Ipv4Addr> {
+    let source = about.source();
+    let is_host = !matches!(source.octets()[0], 0 | 127 | 224..);
+    let is_error =
+        about.protocol() == protocol::ICMPV4 && about.payload().first().is_none_or(|kind| icmp::v4::is_error(*kind));
+    let is_later_fragment = about.fragment_offset() > 0;
+    (is_host && !is_error && !is_later_fragment && !about.destination().is_multicast()).then_some(source)
+}
+
+/// Whom an error about an IPv6 packet goes to.
+fn may_be_answered6(about: Ipv6<'_>) -> Option<Ipv6Addr> {
+    let source = about.source();
+    let upper = about.upper_layer().ok()?;
+    let is_host = !source.is_multicast() && !source.is_unspecified() && !source.is_loopback();
+    let is_error =
+        upper.protocol == protocol::ICMPV6 && about.bytes().get(upper.at).is_none_or(|kind| icmp::v6::is_error(*kind));
+    let is_later_fragment = upper.fragment.is_some_and(|fragment| fragment.offset_bytes > 0);
+    (is_host && !is_error && !is_later_fragment && !about.destination().is_multicast()).then_some(source)
+}
+
+/// Token buckets, one for each of many groups of receivers (RFC 1812 §4.3.2.8, RFC 4443 §2.4 (f)).
+///
+/// A receiver shares its bucket with those of the same hash, so one that provokes errors cannot use up the others'.
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    key: SipKey,
+    buckets: Box<[Bucket; BUCKETS]>,
+}
+
+const BUCKETS: usize = 256;
+/// Errors a receiver can get at once.
+const BURST: u64 = 50;
+/// One more error per so many milliseconds.
+const MILLIS_PER_ERROR: u64 = 20;
+
+/// A bucket is empty until the time it would be full again is less than a burst away.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    full_at_millis: u64,
+}
+
+impl RateLimit {
+    pub(crate) fn new(key: SipKey) -> Self {
+        Self { key, buckets: Box::new([Bucket::default(); BUCKETS]) }
+    }
+
+    /// Takes a token for an error about `packet`.
+    pub(crate) fn admits(&mut self, now: Tick, packet: &[u8]) -> bool {
+        let receiver = match Family::of(packet) {
+            Some(Family::V4) => Ipv4::parse_quoted(packet).map(|ip| u64::from(ip.source().to_bits())),
+            // The /64 is the peer.
+            _ => Ipv6::parse_quoted(packet).map(|ip| (ip.source().to_bits() >> 64) as u64),
+        };
+        let index = self.key.hash([receiver.unwrap_or(0)]) as usize % BUCKETS;
+        let full_at = self.buckets[index].full_at_millis.max(now.millis()) + MILLIS_PER_ERROR;
+        if full_at > now.millis() + BURST * MILLIS_PER_ERROR {
+            return false;
+        }
+        self.buckets[index].full_at_millis = full_at;
+        true
+    }
+}

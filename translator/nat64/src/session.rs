@@ -1,0 +1,226 @@
+//! Session table (RFC 6146 §3.2), one per protocol: which remote a mapping speaks to, and until when we remember it.
+//!
+//! Sessions of one lifetime stand in a queue in the order they were last touched, which is the order they expire in: a
+//! touch moves one to the end, expiry looks at the front. Nothing is ever searched for by time.
+
+use hashbrown::HashTable;
+
+use crate::bib::{BibIndex, forget};
+use crate::hash::SipKey;
+use crate::slab::Slab;
+use crate::tcp::TcpState;
+use crate::timers::{Lifetime, Tick};
+use crate::tuple::Remote;
+
+/// Place of a session; valid as long as the session lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionIndex(u32);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Session {
+    pub(crate) bib: BibIndex,
+    pub(crate) remote: Remote,
+    /// Closed for what is not TCP.
+    pub(crate) tcp: TcpState,
+    lifetime: Lifetime,
+    expires: Tick,
+    older: u32,
+    newer: u32,
+}
+
+/// The end of a queue.
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    oldest: u32,
+    newest: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    key: SipKey,
+    sessions: Slab<Session>,
+    by_remote: HashTable<u32>,
+    queues: [Queue; Lifetime::ALL.len()],
+}
+
+impl Sessions {
+    pub(crate) const fn new(key: SipKey) -> Self {
+        Self {
+            key,
+            sessions: Slab::new(),
+            by_remote: HashTable::new(),
+            queues: [Queue { oldest: NONE, newest: NONE }; Lifetime::ALL.len()],
+        }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(crate) fn find(&self, bib: BibIndex, remote: Remote) -> Option<SessionIndex> {
+        let same = |index: &u32| {
+            let session = &self.sessions[*index];
+            session.bib == bib && session.remote == remote
+        };
+        self.by_remote.find(hash(self.key, bib, remote), same).map(|index| SessionIndex(*index))
+    }
+
+    /// Adds a session. The mapping must not have one with this remote already.
+    pub(crate) fn insert(
+        &mut self,
+        now: Tick,
+        bib: BibIndex,
+        remote: Remote,
+        tcp: TcpState,
+        lifetime: Lifetime,
+    ) -> SessionIndex {
+        let expires = now.after(lifetime.duration());
+        let session = Session { bib, remote, tcp, lifetime, expires, older: NONE, newer: NONE };
+        let (key, sessions) = (self.key, &mut self.sessions);
+        let index = sessions.insert(session);
+        self.by_remote.insert_unique(hash(key, bib, remote), index, |index| {
+            let session = &sessions[*index];
+            hash(key, session.bib, session.remote)
+        });
+        self.append(index);
+        SessionIndex(index)
+    }
+
+    /// Gives a session a lifetime that starts now.
+    pub(crate) fn touch(&mut self, now: Tick, index: SessionIndex, lifetime: Lifetime) {
+        self.unlink(index.0);
+        let session = &mut self.sessions[index.0];
+        (session.lifetime, session.expires) = (lifetime, now.after(lifetime.duration()));
+        self.append(index.0);
+    }
+
+    pub(crate) fn remove(&mut self, index: SessionIndex) -> Session {
+        self.unlink(index.0);
+        let session = self.sessions.remove(index.0);
+        forget(&mut self.by_remote, hash(self.key, session.bib, session.remote), index.0);
+        session
+    }
+
+    pub(crate) fn session(&self, index: SessionIndex) -> &Session {
+        &self.sessions[index.0]
+    }
+
+    pub(crate) fn set_tcp(&mut self, index: SessionIndex, tcp: TcpState) {
+        self.sessions[index.0].tcp = tcp;
+    }
+
+    /// A session whose time has come.
+    pub(crate) fn expired(&self, now: Tick) -> Option<SessionIndex> {
+        let oldest = self.queues.iter().map(|queue| queue.oldest).filter(|oldest| *oldest != NONE);
+        oldest.filter(|oldest| self.sessions[*oldest].expires <= now).map(SessionIndex).next()
+    }
+
+    /// When the next session expires.
+    pub(crate) fn next_expiry(&self) -> Option<Tick> {
+        let oldest = self.queues.iter().map(|queue| queue.oldest).filter(|oldest| *oldest != NONE);
+        oldest.map(|oldest| self.sessions[oldest].expires).min()
+    }
+
+    /// Every place a session may stand at, for a walk that removes some.
+    pub(crate) fn places(&self) -> impl Iterator<Item = SessionIndex> + use<> {
+        (0..self.sessions.extent()).map(SessionIndex)
+    }
+
+    /// The session at a place, if there is one.
+    pub(crate) fn at(&self, index: SessionIndex) -> Option<&Session> {
+        self.sessions.at(index.0)
+    }
+
+    fn append(&mut self, index: u32) {
+        let queue = &mut self.queues[self.sessions[index].lifetime as usize];
+        let older = std::mem::replace(&mut queue.newest, index);
+        match older {
+            NONE => queue.oldest = index,
+            _ => self.sessions[older].newer = index,
+        }
+        let session = &mut self.sessions[index];
+        (session.older, session.newer) = (older, NONE);
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Session { older, newer, lifetime, .. } = self.sessions[index];
+        let queue = &mut self.queues[lifetime as usize];
+        match older {
+            NONE => queue.oldest = newer,
+            _ => self.sessions[older].newer = newer,
+        }
+        match newer {
+            NONE => queue.newest = older,
+            _ => self.sessions[newer].older = older,
+        }
+    }
+}
+
+fn hash(key: SipKey, bib: BibIndex, remote: Remote) -> u64 {
+    key.hash([u64::from(bib.0) << 32 | u64::from(remote.address.to_bits()), u64::from(remote.port)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timers::{TCP_TRANS, UDP_DEFAULT};
+    use std::time::Duration;
+
+    const BIB: BibIndex = BibIndex(3);
+
+    fn remote(port: u16) -> Remote {
+        Remote { address: "192.0.2.1".parse().unwrap(), port }
+    }
+
+    fn at(secs: u64) -> Tick {
+        Tick::default().after(Duration::from_secs(secs))
+    }
+
+    fn udp(sessions: &mut Sessions, now: Tick, port: u16) -> SessionIndex {
+        sessions.insert(now, BIB, remote(port), TcpState::Closed, Lifetime::UdpDefault)
+    }
+
+    #[test]
+    fn a_session_takes_no_more_than_its_share_of_the_budget() {
+        // 128 bytes for a BIB entry with its session, their indexes included (about 10 bytes each of three).
+        assert!(size_of::<Session>() + size_of::<crate::bib::BibEntry>() <= 128 - 3 * 10 - 2 * 4);
+    }
+
+    #[test]
+    fn a_touched_session_outlives_one_that_was_not() {
+        let mut sessions = Sessions::new(SipKey::from_seed(&[1; 32], 1));
+        let (one, two) = (udp(&mut sessions, at(0), 1), udp(&mut sessions, at(1), 2));
+        sessions.touch(at(2), one, Lifetime::UdpDefault);
+
+        assert_eq!(sessions.next_expiry(), Some(at(1).after(UDP_DEFAULT)));
+        assert_eq!(sessions.expired(at(1).after(UDP_DEFAULT)), Some(two));
+        sessions.remove(two);
+        assert_eq!(sessions.expired(at(1).after(UDP_DEFAULT)), None);
+        assert_eq!(sessions.expired(at(2).after(UDP_DEFAULT)), Some(one));
+    }
+
+    #[test]
+    fn a_shorter_lifetime_expires_first_whatever_the_order() {
+        let mut sessions = Sessions::new(SipKey::from_seed(&[1; 32], 1));
+        udp(&mut sessions, at(0), 1);
+        let short = sessions.insert(at(1), BIB, remote(2), TcpState::Trans, Lifetime::TcpTrans);
+
+        assert_eq!(sessions.next_expiry(), Some(at(1).after(TCP_TRANS)));
+        assert_eq!(sessions.expired(at(1).after(TCP_TRANS)), Some(short));
+    }
+
+    #[test]
+    fn removing_from_the_middle_keeps_the_queue_whole() {
+        let mut sessions = Sessions::new(SipKey::from_seed(&[1; 32], 1));
+        let all: Vec<_> = (1..=3).map(|port| udp(&mut sessions, at(u64::from(port)), port)).collect();
+        sessions.remove(all[1]);
+        sessions.remove(all[0]);
+
+        assert_eq!(sessions.expired(at(9999)), Some(all[2]));
+        assert_eq!((sessions.find(BIB, remote(2)), sessions.find(BIB, remote(3))), (None, Some(all[2])));
+        sessions.remove(all[2]);
+        assert_eq!((sessions.next_expiry(), sessions.len()), (None, 0));
+    }
+}

@@ -1,0 +1,146 @@
+//! The names of things: endpoints, and the tuples of a packet (RFC 6146 §3.4).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use packet::icmp::{self, Icmp};
+use packet::tcp::{Flags, Tcp};
+use packet::udp::Udp;
+use packet::{Family, SegmentKind, protocol, udp};
+
+use crate::DropReason;
+use crate::drop::Refusal;
+use crate::reply::Reply;
+
+/// A transport address inside, RFC 6146's (X',x). IPv4 peers are ::ffff:a.b.c.d.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inner {
+    pub(crate) address: Ipv6Addr,
+    pub(crate) port: u16,
+}
+
+/// A transport address of pool4, RFC 6146's (T,t).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outer {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) port: u16,
+}
+
+/// A transport address of the IPv4 internet, RFC 6146's (Z,z); port 0 for ICMP, whose sessions have none (§3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Remote {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) port: u16,
+}
+
+impl Inner {
+    /// The address as an IPv4 peer's.
+    pub(crate) fn ipv4(&self) -> Option<Ipv4Addr> {
+        self.address.to_ipv4_mapped()
+    }
+}
+
+/// The protocols that have tables of their own (RFC 6146 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+    Icmp,
+}
+
+impl Protocol {
+    pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
+
+    /// Its number in a family.
+    pub(crate) const fn number(self, family: Family) -> u8 {
+        match (self, family) {
+            (Self::Tcp, _) => protocol::TCP,
+            (Self::Udp, _) => protocol::UDP,
+            (Self::Icmp, Family::V4) => protocol::ICMPV4,
+            (Self::Icmp, Family::V6) => protocol::ICMPV6,
+        }
+    }
+}
+
+/// What the engine reads in a transport header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tcp { source: u16, destination: u16, flags: Flags, header_len: usize },
+    Udp { source: u16, destination: u16 },
+    Echo { kind: Echo, identifier: u16 },
+    IcmpError,
+}
+
+/// The two ICMP queries that are translated (RFC 7915 §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Echo {
+    Request,
+    Reply,
+}
+
+impl Echo {
+    /// The type of the message in a family.
+    pub(crate) const fn kind(self, family: Family) -> u8 {
+        match (self, family) {
+            (Self::Request, Family::V4) => icmp::v4::ECHO_REQUEST,
+            (Self::Reply, Family::V4) => icmp::v4::ECHO_REPLY,
+            (Self::Request, Family::V6) => icmp::v6::ECHO_REQUEST,
+            (Self::Reply, Family::V6) => icmp::v6::ECHO_REPLY,
+        }
+    }
+
+    /// The echo a message of this type and code is.
+    pub(crate) const fn of(family: Family, kind: u8, code: u8) -> Option<Self> {
+        match (family, kind, code) {
+            (Family::V4, icmp::v4::ECHO_REQUEST, 0) | (Family::V6, icmp::v6::ECHO_REQUEST, 0) => Some(Self::Request),
+            (Family::V4, icmp::v4::ECHO_REPLY, 0) | (Family::V6, icmp::v6::ECHO_REPLY, 0) => Some(Self::Reply),
+            _ => None,
+        }
+    }
+}
+
+impl Transport {
+    /// Reads the transport header of a whole packet.
+    pub(crate) fn read(family: Family, protocol: u8, bytes: &[u8]) -> Result<Self, Refusal> {
+        match (protocol, family) {
+            (protocol::TCP, _) => {
+                let tcp = Tcp::parse(bytes)?;
+                Ok(Self::Tcp {
+                    source: tcp.source(),
+                    destination: tcp.destination(),
+                    flags: tcp.flags(),
+                    header_len: tcp.header_len(),
+                })
+            }
+            (protocol::UDP, _) => {
+                let udp = Udp::parse(bytes)?;
+                Ok(Self::Udp { source: udp.source(), destination: udp.destination() })
+            }
+            (protocol::ICMPV4, Family::V4) | (protocol::ICMPV6, Family::V6) => {
+                let message = Icmp::parse(bytes)?;
+                Ok(Self::icmp(family, message).ok_or(DropReason::IcmpNotTranslated)?)
+            }
+            // RFC 6146 §3.4: other protocols SHOULD be answered with an error.
+            _ => Err(Refusal::with(DropReason::ProtocolNotSupported, Reply::ProtocolUnreachable)),
+        }
+    }
+
+    fn icmp(family: Family, message: Icmp<'_>) -> Option<Self> {
+        if let Some(kind) = Echo::of(family, message.kind(), message.code()) {
+            return Some(Self::Echo { kind, identifier: message.identifier() });
+        }
+        let is_error = match family {
+            Family::V4 => icmp::v4::is_error(message.kind()),
+            Family::V6 => icmp::v6::is_error(message.kind()),
+        };
+        is_error.then_some(Self::IcmpError)
+    }
+
+    /// How a super-packet of this transport is cut, and the length of the header each part gets, in bytes.
+    pub(crate) const fn segmentation(&self) -> Option<(SegmentKind, usize)> {
+        match self {
+            Self::Tcp { header_len, .. } => Some((SegmentKind::Tcp, *header_len)),
+            Self::Udp { .. } => Some((SegmentKind::Udp, udp::HEADER_LEN)),
+            Self::Echo { .. } | Self::IcmpError => None,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! UDP (RFC 6146 §3.5.1): every datagram keeps its session alive, any datagram from inside starts one.
+
+use crate::DropReason;
+use crate::drop::Refusal;
+use crate::state::State;
+use crate::tcp::TcpState;
+use crate::timers::{Lifetime, Tick};
+use crate::tuple::{Inner, Outer, Protocol, Remote};
+
+/// RFC 6146 §3.5.1.1: the outside endpoint of a datagram from inside.
+pub(crate) fn outgoing(state: &mut State, now: Tick, inner: Inner, remote: Remote) -> Result<Outer, Refusal> {
+    let found = state.find_outgoing(Protocol::Udp, inner, remote);
+    if let (Some(bib), Some(session)) = (found.bib, found.session) {
+        state.touch(now, Protocol::Udp, session, Lifetime::UdpDefault);
+        return Ok(state.mapping(Protocol::Udp, bib).outer);
+    }
+    state.open(now, Protocol::Udp, (inner, remote), found.bib, (TcpState::Closed, Lifetime::UdpDefault))
+}
+
+/// RFC 6146 §3.5.1.2: the inside endpoint of a datagram from outside.
+pub(crate) fn incoming(state: &mut State, now: Tick, outer: Outer, remote: Remote) -> Result<Inner, DropReason> {
+    let found = state.find_incoming(Protocol::Udp, outer, remote);
+    let bib = found.bib.ok_or(DropReason::NoBibEntry)?;
+    match found.session {
+        Some(session) => state.touch(now, Protocol::Udp, session, Lifetime::UdpDefault),
+        None => {
+            state.admits(Protocol::Udp, bib, remote)?;
+            state.add_session(now, Protocol::Udp, bib, remote, (TcpState::Closed, Lifetime::UdpDefault))?;
+        }
+    }
+    Ok(state.mapping(Protocol::Udp, bib).inner)
+}

@@ -1,0 +1,65 @@
+//! Sizes (RFC 7915 §4.1, §5.1, §1.4): what fits the next link, what is fragmented, and what its sender must hear about.
+//!
+//! A super-packet is as long as the packets it will be cut into.
+
+use packet::ipv4::Fragmentation;
+use packet::{Family, Packet, ipv4, ipv6};
+
+use crate::DropReason;
+use crate::drop::Refusal;
+use crate::network::Network;
+use crate::reply::Reply;
+use crate::tuple::Transport;
+
+/// Whether a packet goes out as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    Whole,
+    Fragmented,
+}
+
+/// How far the headers of the two families differ in length, in bytes.
+const DIFFERENCE: u16 = (ipv6::HEADER_LEN - ipv4::HEADER_LEN) as u16;
+
+/// Length of a packet on the wire after translation, in bytes; of a super-packet that of its longest segment.
+pub(crate) fn on_the_wire(packet: &Packet<'_>, network: &Network, transport: &Transport, to: Family) -> usize {
+    let header_len = match (network.family, to) {
+        (Family::V4, Family::V4) => network.transport_at,
+        (_, Family::V4) => ipv4::HEADER_LEN,
+        (_, Family::V6) => ipv6::HEADER_LEN,
+    };
+    let payload_len = network.len - network.transport_at;
+    match (packet.offload.segments, transport.segmentation()) {
+        (Some(segments), Some((_, transport_len))) => {
+            header_len + payload_len.min(transport_len + usize::from(segments.size_bytes))
+        }
+        _ => header_len + payload_len,
+    }
+}
+
+/// How many packets will be on the wire.
+pub(crate) fn packets(packet: &Packet<'_>, network: &Network, transport: &Transport) -> u16 {
+    match (packet.offload.segments, transport.segmentation()) {
+        (Some(segments), Some((_, transport_len))) => {
+            let payload_len = (network.len - network.transport_at).saturating_sub(transport_len);
+            payload_len.div_ceil(usize::from(segments.size_bytes).max(1)).max(1) as u16
+        }
+        _ => 1,
+    }
+}
+
+/// Whether a packet of `wire_len` bytes fits a link of `mtu` bytes.
+pub(crate) fn fit(network: &Network, wire_len: usize, to: Family, mtu: u16) -> Result<Fit, Refusal> {
+    if wire_len <= usize::from(mtu) {
+        return Ok(Fit::Whole);
+    }
+    let (may_fragment, mtu) = match (network.family, to) {
+        // RFC 7915 §5.1: what is short enough for DF to stay clear is for the IPv4 side to fragment.
+        (Family::V6, _) => {
+            (Fragmentation::for_translated(wire_len) == Fragmentation::Allowed, mtu.saturating_add(DIFFERENCE))
+        }
+        (Family::V4, Family::V6) => (!network.dont_fragment, mtu.saturating_sub(DIFFERENCE)),
+        (Family::V4, Family::V4) => (!network.dont_fragment, mtu),
+    };
+    if may_fragment { Ok(Fit::Fragmented) } else { Err(Refusal::with(DropReason::PacketTooBig, Reply::TooBig { mtu })) }
+}
