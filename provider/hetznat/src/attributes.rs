@@ -1,0 +1,180 @@
+//! The vocabulary of both resources' attributes: each parses once, says what is wrong with it, and keeps its spelling.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
+use std::str::FromStr;
+
+use contract::{EndpointError, Name, Pool6, PublicKey, parse_endpoint};
+use ipnet::Ipv6Net;
+use tfplugin5::{Attr, Spelled, model};
+
+/// Any values; a change of one draws new keys.
+pub(crate) type Rotate = BTreeMap<String, Attr<String>>;
+
+model! {
+    /// What a peer has to know of its gateway.
+    pub(crate) struct Link {
+        /// The gateway.
+        id: Spelled<Name>,
+        /// What servers know the gateway by.
+        public_key: Spelled<PublicKey>,
+        /// The prefix that stands for IPv4.
+        pool6: Spelled<Pool6>,
+        /// The gateway's IPv6 address inside the tunnel.
+        address6: Spelled<Ipv6Addr>,
+        /// The gateway's IPv4 address inside the tunnel.
+        address4: Spelled<Ipv4Addr>,
+    }
+}
+
+impl Link {
+    /// The link of a gateway that is in the document.
+    pub(crate) fn of_entry(name: &Name, entry: &contract::Gateway) -> Self {
+        Self {
+            id: Spelled::from(name.clone()).into(),
+            public_key: Spelled::from(entry.public_key).into(),
+            pool6: Spelled::from(entry.pool6).into(),
+            address6: Spelled::from(entry.address6).into(),
+            address4: Spelled::from(entry.address4()).into(),
+        }
+    }
+}
+
+/// Where the gateway dials a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Endpoint(pub(crate) SocketAddrV6);
+
+impl Endpoint {
+    /// The /64 the server is in, which is its identity.
+    pub(crate) fn prefix(self) -> Prefix {
+        Prefix(Ipv6Net::new_assert(*self.0.ip(), Prefix::LEN).trunc())
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        parse_endpoint(text).map(Self)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A server's own /64.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Prefix(pub(crate) Ipv6Net);
+
+impl Prefix {
+    const LEN: u8 = 64;
+}
+
+/// The text is no prefix of a server.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PrefixError {
+    #[error("not an IPv6 prefix; write it like 2001:db8:1:2::/64")]
+    Syntax,
+    #[error("must be a /64, the one that Hetzner routes to the server (got /{0})")]
+    Length(u8),
+    #[error("{given} has bits set behind its prefix; did you mean {meant}?")]
+    HostBits { given: Ipv6Net, meant: Ipv6Net },
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let net: Ipv6Net = text.parse().map_err(|_| PrefixError::Syntax)?;
+        if net.prefix_len() != Self::LEN {
+            return Err(PrefixError::Length(net.prefix_len()));
+        }
+        if net.trunc() != net {
+            return Err(PrefixError::HostBits { given: net, meant: net.trunc() });
+        }
+        Ok(Self(net))
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whose DNS64 a server asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dns {
+    Public,
+    Gateway,
+}
+
+/// The text names no resolver.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be \"public\" or \"gateway\"")]
+pub(crate) struct DnsError;
+
+impl FromStr for Dns {
+    type Err = DnsError;
+
+    fn from_str(text: &str) -> Result<Self, DnsError> {
+        match text {
+            "public" => Ok(Self::Public),
+            "gateway" => Ok(Self::Gateway),
+            _ => Err(DnsError),
+        }
+    }
+}
+
+impl fmt::Display for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Gateway => "gateway",
+        })
+    }
+}
+
+impl From<Dns> for cloud_init::Dns {
+    fn from(dns: Dns) -> Self {
+        match dns {
+            Dns::Public => Self::Public,
+            Dns::Gateway => Self::Gateway,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_64_and_says_so() {
+        let parse =
+            |text: &str| text.parse::<Prefix>().map(|prefix| prefix.to_string()).map_err(|error| error.to_string());
+
+        assert_eq!(parse("2001:db8:1:2::/64").unwrap(), "2001:db8:1:2::/64");
+        assert_eq!(
+            parse("2001:db8::/48").unwrap_err(),
+            "must be a /64, the one that Hetzner routes to the server (got /48)"
+        );
+        assert_eq!(
+            parse("2001:db8::1/64").unwrap_err(),
+            "2001:db8::1/64 has bits set behind its prefix; did you mean 2001:db8::/64?"
+        );
+        assert!(parse("192.0.2.0/24").is_err());
+    }
+
+    #[test]
+    fn an_endpoint_lies_in_its_prefix_however_it_is_spelled() {
+        for spelling in ["2001:db8:1:2::1", "2001:DB8:1:2::/64", "[2001:db8:1:2::7]:4000"] {
+            let endpoint: Endpoint = spelling.parse().ok().unwrap();
+
+            assert_eq!(endpoint.prefix().to_string(), "2001:db8:1:2::/64");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! `hetznat_gateway`: the translator at home, as an entry of the document that servers' entries hang on.
+
+mod plan;
+
+use std::net::Ipv6Addr;
+
+use contract::{Document, Name, Pool6, PrivateKey, PublicKey};
+use ipnet::Ipv4Net;
+use tfplugin5::{
+    Attr, Context, Diagnostic, Diagnostics, PlanContext, Resource, Secret, Spelled, computed, model, optional, required,
+};
+
+use crate::attributes::{Link, Rotate};
+use crate::entry::{Owner, draw_key, list};
+use crate::provider::Client;
+
+const POOL6: &str = "64:ff9b::/96";
+const ADDRESS6: &str = "fd64:ff9b::1";
+/// Benchmarking space (RFC 2544): in no home network, and not Tailscale's either.
+const IPV4_PREFIX: &str = "198.18.0.0/16";
+/// 1500, less IPv6, UDP, WireGuard and PPPoE.
+const MTU_BYTES: u16 = 1412;
+/// WireGuard's own advice for a peer behind a NAT.
+const KEEPALIVE_SECS: u16 = 25;
+
+model! {
+    /// The translator at home, usually a Raspberry Pi.
+    pub(crate) struct Gateway {
+        /// Its name: letters, digits and hyphens.
+        name: Spelled<Name> = required().replace(),
+        /// The key that `hetznat-translator keygen` printed on the gateway: then no secret of it enters Terraform. If left
+        /// out, Terraform makes the pair and the state document holds the private half.
+        public_key: Spelled<PublicKey> = optional().or_computed().renew_on(&["rotate"]),
+        /// The private half, if Terraform made the pair.
+        private_key: Secret = computed().sensitive().renew_on(&["rotate"]),
+        /// The prefix that stands for IPv4 (RFC 6052).
+        pool6: Spelled<Pool6> = optional().default(POOL6).replace(),
+        /// The gateway's IPv6 address inside the tunnel.
+        address6: Spelled<Ipv6Addr> = optional().default(ADDRESS6).replace(),
+        /// Where the servers' IPv4 addresses inside the tunnel come from.
+        ipv4_prefix: Spelled<Ipv4Net> = optional().default(IPV4_PREFIX).replace(),
+        /// The MTU of the tunnel on the gateway, in bytes.
+        mtu: u16 = optional().default(i64::from(MTU_BYTES)),
+        /// How often the gateway shows a silent server that it is there, in seconds; 0 is never.
+        keepalive_secs: u16 = optional().default(i64::from(KEEPALIVE_SECS)),
+        /// Any values. A change draws a new pair of keys, which changes the `user_data` of every server.
+        rotate: Rotate = optional(),
+        /// The name.
+        id: Spelled<Name> = computed(),
+        /// What a `hetznat_peer` has to know of its gateway: `gateway = hetznat_gateway.home.link`.
+        link: Link = computed(),
+        /// Whether the state document says what this resource says. If not, the next apply writes it again.
+        published: bool = computed().default(true),
+    }
+}
+
+impl Resource for Gateway {
+    const TYPE_NAME: &'static str = "hetznat_gateway";
+    type Client = Client;
+
+    fn validate(config: &Self, diagnostics: &mut Diagnostics) {
+        config.check(diagnostics);
+    }
+
+    fn plan(planned: &mut Self, cx: &mut PlanContext<'_, Self>) {
+        planned.complete_plan(cx);
+    }
+
+    async fn create(planned: Self, cx: &mut Context<Client>) -> Result<Self, Diagnostics> {
+        let state = planned.with_keys()?;
+        let owner = Owner::draw()?;
+        let (name, entry) = (state.name()?.clone(), state.to_entry(&owner)?);
+        cx.client.edit(move |document| insert(document, &name, &entry)).await?;
+        cx.private = owner.to_private();
+        Ok(state)
+    }
+
+    async fn read(prior: Self, cx: &mut Context<Client>) -> Result<Option<Self>, Diagnostics> {
+        let document = cx.client.document().await?;
+        let owner = Owner::of_private(&cx.private);
+        let wanted = prior.to_entry(&owner)?;
+        let found = document.gateways.get(prior.name()?).filter(|found| same_gateway(found, &wanted));
+        // Never gone: the keys live in Terraform's state, and making the gateway anew would change every server.
+        Ok(Some(match found {
+            Some(found) => Self {
+                mtu: found.mtu.into(),
+                keepalive_secs: found.keepalive_secs.into(),
+                published: true.into(),
+                ..prior
+            },
+            None => Self { published: false.into(), ..prior },
+        }))
+    }
+
+    async fn update(_: Self, planned: Self, cx: &mut Context<Client>) -> Result<Self, Diagnostics> {
+        let state = planned.with_keys()?;
+        let owner = Owner::of_private(&cx.private);
+        let (name, entry) = (state.name()?.clone(), state.to_entry(&owner)?);
+        cx.client.edit(move |document| replace(document, &name, &entry)).await?;
+        Ok(state)
+    }
+
+    async fn delete(prior: Self, cx: &mut Context<Client>) -> Result<(), Diagnostics> {
+        let (name, owner) = (prior.name()?.clone(), Owner::of_private(&cx.private));
+        cx.client.edit(move |document| remove(document, &name, &owner)).await
+    }
+
+    async fn import(id: String, cx: &mut Context<Client>) -> Result<Self, Diagnostics> {
+        let name: Name = id.parse().map_err(|error| {
+            Diagnostic::error(format!(
+                "the id of a gateway is its name, and \"{}\" is none: {error}",
+                id.escape_debug()
+            ))
+        })?;
+        let document = cx.client.document().await?;
+        let missing = || {
+            let known = list(document.gateways.keys());
+            Diagnostic::error(format!("there is no gateway {name} in the state document; it has {known}"))
+        };
+        let entry = document.gateways.get(&name).ok_or_else(missing)?;
+        cx.private = entry.owner.clone().into_bytes();
+        Ok(Self::from_entry(&name, entry))
+    }
+}
+
+impl Gateway {
+    fn name(&self) -> Result<&Name, Diagnostics> {
+        Ok(self.name.get()?)
+    }
+
+    /// Draws the pair of keys if the plan left them open.
+    fn with_keys(mut self) -> Result<Self, Diagnostics> {
+        if self.public_key.is_unknown() {
+            let key = draw_key()?;
+            self.public_key = Spelled::from(key.public_key()).into();
+            self.private_key = Secret::new(key.to_base64()).into();
+        } else if self.private_key.is_unknown() {
+            self.private_key = Attr::Null;
+        }
+        self.id = self.name.clone();
+        self.link = self.to_link();
+        Ok(self)
+    }
+
+    /// What the document says of this gateway; without peers, which have resources of their own.
+    fn to_entry(&self, owner: &Owner) -> Result<contract::Gateway, Diagnostics> {
+        Ok(contract::Gateway {
+            public_key: **self.public_key.get()?,
+            private_key: self.private_key.known().map(parse_key).transpose()?,
+            pool6: **self.pool6.get()?,
+            mtu: *self.mtu.get()?,
+            keepalive_secs: *self.keepalive_secs.get()?,
+            address6: **self.address6.get()?,
+            ipv4_prefix: **self.ipv4_prefix.get()?,
+            owner: owner.as_str().to_owned(),
+            peers: Default::default(),
+            other: Default::default(),
+        })
+    }
+
+    fn from_entry(name: &Name, entry: &contract::Gateway) -> Self {
+        Self {
+            name: Spelled::from(name.clone()).into(),
+            public_key: Spelled::from(entry.public_key).into(),
+            private_key: entry.private_key.as_ref().map_or(Attr::Null, |key| Secret::new(key.to_base64()).into()),
+            pool6: Spelled::from(entry.pool6).into(),
+            address6: Spelled::from(entry.address6).into(),
+            ipv4_prefix: Spelled::from(entry.ipv4_prefix).into(),
+            mtu: entry.mtu.into(),
+            keepalive_secs: entry.keepalive_secs.into(),
+            rotate: Attr::Null,
+            id: Spelled::from(name.clone()).into(),
+            link: Link::of_entry(name, entry).into(),
+            published: true.into(),
+        }
+    }
+}
+
+/// Whether the document's entry is this gateway in everything that cannot change in place. What can change (the MTU, the
+/// keepalive) is read back instead, and shows as an ordinary difference.
+fn same_gateway(found: &contract::Gateway, wanted: &contract::Gateway) -> bool {
+    found.owner == wanted.owner
+        && found.public_key == wanted.public_key
+        && found.private_key == wanted.private_key
+        && found.pool6 == wanted.pool6
+        && found.address6 == wanted.address6
+        && found.ipv4_prefix == wanted.ipv4_prefix
+}
+
+fn insert(document: &mut Document, name: &Name, entry: &contract::Gateway) -> Result<(), Diagnostics> {
+    if document.gateways.contains_key(name) {
+        return Err(clash(name));
+    }
+    document.gateways.insert(name.clone(), entry.clone());
+    Ok(())
+}
+
+/// Writes the entry, again if it is gone; its peers, and keys of later versions, stay.
+fn replace(document: &mut Document, name: &Name, entry: &contract::Gateway) -> Result<(), Diagnostics> {
+    let (peers, other) = match document.gateways.remove(name) {
+        Some(found) if found.owner != entry.owner => return Err(clash(name)),
+        Some(found) => (found.peers, found.other),
+        None => Default::default(),
+    };
+    document.gateways.insert(name.clone(), contract::Gateway { peers, other, ..entry.clone() });
+    Ok(())
+}
+
+fn remove(document: &mut Document, name: &Name, owner: &Owner) -> Result<(), Diagnostics> {
+    let Some(found) = document.gateways.get(name).filter(|found| found.owner == owner.as_str()) else { return Ok(()) };
+    if !found.peers.is_empty() {
+        let peers = list(found.peers.keys());
+        let summary = format!("gateway {name} still has peers: {peers}; destroy them first, where they are declared");
+        return Err(Diagnostic::error(summary).into());
+    }
+    document.gateways.remove(name);
+    Ok(())
+}
+
+fn clash(name: &Name) -> Diagnostics {
+    Diagnostic::error(format!("gateway {name} already exists in the state document; import it, or choose another name"))
+        .detail(format!(
+            "To manage the existing one here: terraform import hetznat_gateway.<resource> {name}\n\
+             A gateway cannot be replaced with create_before_destroy under the same name."
+        ))
+        .at("name")
+        .into()
+}
+
+fn parse_key(text: &Secret) -> Result<PrivateKey, Diagnostics> {
+    text.expose().parse().map_err(|error| {
+        Diagnostic::error(format!("private_key in Terraform's state is damaged: {error}")).at("private_key").into()
+    })
+}

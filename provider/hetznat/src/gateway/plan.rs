@@ -1,0 +1,131 @@
+//! What can be said of a gateway before it is applied: its link, the combinations that cannot work, and what will follow.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use contract::{Document, Name};
+use ipnet::Ipv4Net;
+use tfplugin5::{Attr, Diagnostic, Diagnostics, PlanContext, Spelled};
+
+use super::{ADDRESS6, Gateway, IPV4_PREFIX, KEEPALIVE_SECS, MTU_BYTES, POOL6};
+use crate::attributes::Link;
+use crate::provider::diagnose;
+
+impl Gateway {
+    /// Checks the configuration as far as it is known, by the document's own rules.
+    pub(super) fn check(&self, diagnostics: &mut Diagnostics) {
+        if self.public_key.known().is_some() && self.rotate.known().is_some() {
+            let summary = "rotate draws keys, but public_key says that they are made elsewhere; leave one of them out";
+            diagnostics.push(Diagnostic::error(summary).at("rotate"));
+        }
+        let Some(document) = self.as_document() else { return };
+        if let Err(invalid) = document.validate() {
+            diagnostics.append(diagnose(&invalid));
+        }
+    }
+
+    /// A document of this gateway alone. Where it says nothing yet, the default stands in, which is never wrong.
+    fn as_document(&self) -> Option<Document> {
+        let entry = contract::Gateway {
+            public_key: ANY_KEY.parse().ok()?,
+            private_key: None,
+            pool6: known_or(&self.pool6, POOL6)?,
+            address6: known_or(&self.address6, ADDRESS6)?,
+            ipv4_prefix: known_or(&self.ipv4_prefix, IPV4_PREFIX)?,
+            mtu: self.mtu.known().copied().unwrap_or(MTU_BYTES),
+            keepalive_secs: self.keepalive_secs.known().copied().unwrap_or(KEEPALIVE_SECS),
+            owner: String::new(),
+            peers: BTreeMap::new(),
+            other: BTreeMap::new(),
+        };
+        let name: Name = "gateway".parse().ok()?;
+        Some(Document { gateways: BTreeMap::from([(name, entry)]), ..Document::default() })
+    }
+
+    pub(super) fn complete_plan(&mut self, cx: &mut PlanContext<'_, Self>) {
+        self.plan_keys(cx);
+        // A replaced gateway takes its peers along: as long as it has any, it cannot be removed.
+        self.id = if cx.replaces { Attr::Unknown } else { self.name.clone() };
+        self.link = self.to_link();
+        let Some(prior) = cx.prior else { return };
+        if self.public_key != prior.public_key {
+            let attribute = if cx.config.public_key.is_null() { "rotate" } else { "public_key" };
+            cx.diagnostics.push(key_change().at(attribute));
+        }
+    }
+
+    /// Keys that Terraform makes appear and go with the author's own.
+    fn plan_keys(&mut self, cx: &PlanContext<'_, Self>) {
+        match (&cx.config.public_key, cx.prior) {
+            (Attr::Known(_), _) => self.private_key = Attr::Null,
+            (Attr::Unknown, _) => self.private_key = Attr::Unknown,
+            // The author's key is gone from the configuration: from now on they are ours.
+            (Attr::Null, Some(prior)) if prior.private_key.is_null() => {
+                (self.public_key, self.private_key) = (Attr::Unknown, Attr::Unknown);
+            }
+            (Attr::Null, _) => {}
+        }
+    }
+
+    /// What peers have to know, as far as it is known; in one spelling, so that an author's other one changes nothing.
+    pub(super) fn to_link(&self) -> Attr<Link> {
+        Attr::Known(Link {
+            id: self.id.clone(),
+            public_key: self.public_key.map(|key| Spelled::from(**key)),
+            pool6: self.pool6.map(|pool6| Spelled::from(**pool6)),
+            address6: self.address6.map(|address| Spelled::from(**address)),
+            address4: self.ipv4_prefix.map(|prefix| Spelled::from(address4(**prefix))),
+        })
+    }
+}
+
+/// A key for a document that is only checked.
+const ANY_KEY: &str = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+fn known_or<T: FromStr + Clone>(given: &Attr<Spelled<T>>, default: &str) -> Option<T> {
+    given.known().map_or_else(|| default.parse().ok(), |spelled| Some(T::clone(spelled)))
+}
+
+/// The gateway's own address: the first one that a host may have.
+fn address4(prefix: Ipv4Net) -> Ipv4Addr {
+    prefix.hosts().next().unwrap_or_else(|| prefix.network())
+}
+
+fn key_change() -> Diagnostic {
+    Diagnostic::warning("the gateway's key changes, and with it the user_data of every one of its servers").detail(
+        "Terraform replaces a hcloud_server whose user_data changes. To keep servers that run, give them \
+         lifecycle { ignore_changes = [user_data] } and bring them the new wireguard_config yourself.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_and_the_translator_agree_on_the_gateways_address() {
+        let gateway =
+            Gateway { ipv4_prefix: Spelled::from("10.64.0.0/12".parse::<Ipv4Net>().unwrap()).into(), ..unset() };
+
+        let document = gateway.as_document().unwrap();
+
+        let entry = document.gateways.values().next().unwrap();
+        assert_eq!(entry.address4(), address4(entry.ipv4_prefix));
+    }
+
+    #[test]
+    fn defaults_are_a_valid_gateway() {
+        let mut diagnostics = Diagnostics::default();
+
+        unset().check(&mut diagnostics);
+
+        assert_eq!(diagnostics, Diagnostics::default());
+    }
+
+    fn unset() -> Gateway {
+        use tfplugin5::{Model as _, Path, Value};
+        Gateway::decode(Value::Map(BTreeMap::new()), &Path::default())
+            .unwrap_or_else(|_| panic!("nothing is wrong yet"))
+    }
+}
