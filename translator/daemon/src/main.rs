@@ -1,1 +1,85 @@
-fn main() {}
+//! `hetznat-translator`: the gateway at home. It dials IPv6-only servers with WireGuard, and translates between their IPv6
+//! and the IPv4 internet.
+
+mod check;
+mod cli;
+mod control;
+mod datapath;
+mod document_status;
+mod error;
+mod keys;
+mod last_good;
+mod logging;
+mod network;
+mod page;
+mod report;
+mod run;
+mod service;
+mod source;
+mod systemd;
+#[cfg(test)]
+mod testing;
+mod tun;
+mod watch;
+
+use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::cli::{Command, Parsed, RunArgs};
+use crate::error::{Error, Reason};
+
+fn main() -> ExitCode {
+    // A panic has unwound by then, and every guard has cleaned up.
+    let outcome = catch_unwind(AssertUnwindSafe(command))
+        .unwrap_or_else(|_panic| Err(Error::Internal("the translator panicked".to_owned())));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without standard error there is nobody to tell.
+            let _ = writeln!(io::stderr(), "error: {}", error.line());
+            error.exit().into()
+        }
+    }
+}
+
+fn command() -> Result<(), Error> {
+    match cli::parse(std::env::args_os().collect())? {
+        Parsed::Text(text) => print(&text),
+        Parsed::Command(Command::Run(args)) => run(args),
+        Parsed::Command(Command::Keygen { out: Some(path) }) => print(&format!("{}\n", keys::generate_file(&path)?)),
+        Parsed::Command(Command::Keygen { out: None }) => print(&keys::line(&keys::generate()?)),
+        Parsed::Command(Command::Pubkey { file }) => {
+            let key = file.map_or_else(keys::read_stdin, |path| keys::read_file(&path))?;
+            print(&format!("{}\n", key.public_key()))
+        }
+        Parsed::Command(Command::Check { state, gateway }) => print(&check::check(&state, gateway.as_ref())?),
+        Parsed::Command(Command::Status { control, json }) => {
+            let report = control::status(&control.socket)?;
+            print(&if json { page::render_json(&report) } else { page::render(&report) })
+        }
+    }
+}
+
+fn run(args: RunArgs) -> Result<(), Error> {
+    logging::start(args.log_format)?;
+    // One thread moves packets, another answers meanwhile; more would only cost a Pi memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Internal(format!("no runtime: {}", Reason(&source))))?;
+    let outcome = runtime.block_on(run::run(args));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // `status | head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(Error::Output),
+    }
+}

@@ -1,0 +1,179 @@
+//! Our own nftables table: masquerading for the engine's pool, and a fence around this machine and its LAN.
+//!
+//! The engine refuses private destinations before any state exists; the rules refuse them again, so that one fault does not
+//! open the home. The table goes in and out in one transaction each and touches no other.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::Plan;
+use crate::error::{Error, Reason, one_line};
+
+/// Private and special-purpose destinations (IANA registry, RFC 6890): never through the tunnel, neither to the LAN nor out.
+const SPECIAL_PURPOSE: [&str; 14] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/3",
+];
+
+/// Makes the table exist, so that deleting it cannot fail, and deletes it with all that is in it.
+const REMOVE: &str = "table inet hetznat\ndelete table inet hetznat\n";
+
+/// The installed table; dropping it removes it.
+#[derive(Debug)]
+pub(super) struct Table {
+    nft: PathBuf,
+}
+
+impl Table {
+    /// Installs the rules in place of any that a killed predecessor left.
+    pub(super) fn install(plan: &Plan) -> Result<Self, Error> {
+        let nft = find_nft()?;
+        run(&nft, &render(plan))?;
+        Ok(Self { nft })
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if let Err(error) = run(&self.nft, REMOVE) {
+            tracing::error!("the nftables table inet hetznat stays behind: {}", error.line());
+        }
+    }
+}
+
+/// Where nft is; services and users without privileges often have no sbin in their path.
+///
+/// # Errors
+/// [`Error::NoNft`].
+pub(super) fn find_nft() -> Result<PathBuf, Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let mut candidates = std::env::split_paths(&path).chain(sbin).map(|directory| directory.join("nft"));
+    candidates.find(|candidate| candidate.is_file()).ok_or(Error::NoNft)
+}
+
+/// Runs one transaction.
+fn run(nft: &PathBuf, rules: &str) -> Result<(), Error> {
+    let failed = |source: std::io::Error| Error::Nft(Reason(&source).to_string());
+    let mut command = Command::new(nft);
+    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(rules.as_bytes()));
+    let output = child.wait_with_output().map_err(failed)?;
+    if output.status.success() {
+        return written.map_err(failed);
+    }
+    Err(refused(&String::from_utf8_lossy(&output.stderr)))
+}
+
+/// nft repeats the rule and points at it; the first line has the reason.
+fn refused(stderr: &str) -> Error {
+    let reason = one_line(stderr.lines().next().unwrap_or("no reason given"));
+    if reason.contains("Operation not permitted") {
+        Error::NoCapability
+    } else if reason.contains("not supported") {
+        Error::NoNfTables(reason)
+    } else {
+        Error::Nft(reason)
+    }
+}
+
+/// The table for a plan. Chains come before those of other tables (`filter - 5`): what is dropped here nobody accepts.
+fn render(plan: &Plan) -> String {
+    let Plan { name, address6, address4, pool4, .. } = plan;
+    let mut text = String::from(REMOVE);
+    write!(
+        text,
+        r#"table inet hetznat {{
+	set bad4 {{
+		type ipv4_addr
+		flags interval
+		elements = {{ {bad4} }}
+	}}
+
+	chain input {{
+		type filter hook input priority filter - 5; policy accept;
+		iifname "{name}" jump input_from_peers
+	}}
+
+	chain input_from_peers {{
+		ct state invalid drop
+		meta nfproto ipv4 ip daddr != {address4} drop
+		meta nfproto ipv6 ip6 daddr != {address6} drop
+		ct state established,related accept
+		meta l4proto {{ tcp, udp }} th dport 53 accept
+		icmp type echo-request limit rate 20/second burst 20 packets accept
+		icmpv6 type echo-request limit rate 20/second burst 20 packets accept
+		drop
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter - 5; policy accept;
+		iifname "{name}" jump forward_out
+		oifname "{name}" jump forward_back
+	}}
+
+	chain forward_out {{
+		meta nfproto ipv6 drop
+		oifname "{name}" drop
+		ip saddr != {pool4} drop
+		ct state invalid drop
+		ip daddr @bad4 drop
+	}}
+
+	chain forward_back {{
+		meta nfproto ipv6 drop
+		ct state established,related accept
+		drop
+	}}
+
+	chain postrouting {{
+		type nat hook postrouting priority srcnat; policy accept;
+		iifname "{name}" oifname != "{name}" ip saddr {pool4} masquerade
+	}}
+}}
+"#,
+        bad4 = SPECIAL_PURPOSE.join(", "),
+    )
+    .expect("a String takes what is written to it");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn rules_of_a_gateway() {
+        let plan = Plan::new("hetznat0", 7, &testing::gateway());
+
+        insta::assert_snapshot!(render(&plan));
+    }
+
+    #[test]
+    fn the_reason_is_told_from_nft_s_paragraph() {
+        let permission = "Operation not permitted (you must be root)\nnetlink: Error: cache initialization failed";
+        let kernel =
+            "/dev/stdin:1:1-18: Error: Could not process rule: Operation not supported\ntable inet hetznat\n^^^";
+        let other = "/dev/stdin:1:1-18: Error: Could not process rule: No space left on device\n";
+
+        assert!(matches!(refused(permission), Error::NoCapability));
+        assert!(matches!(refused(kernel), Error::NoNfTables(_)));
+        assert!(matches!(refused(other), Error::Nft(_)));
+    }
+}

@@ -1,0 +1,214 @@
+//! The main loop: one thing happens at a time, and everything that can happen is in [`Event`].
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::cli::RunArgs;
+use crate::control::{Control, Query, Request, Response};
+use crate::document_status::DocumentStatus;
+use crate::error::{Error, Reason};
+use crate::last_good::LastGood;
+use crate::network::check_requirements;
+use crate::report::{GatewayReport, Report};
+use crate::service::{Options, Service};
+use crate::source::Source;
+use crate::systemd::{self, Watchdog};
+use crate::watch::Watch;
+
+/// A new lease or a new interface is seen within this time; until then our nftables rules protect its address.
+const OWN_ADDRESSES_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs a gateway until it is told to stop.
+///
+/// # Errors
+/// Why it could not start, or why it stopped by itself. Nothing stays behind in either case.
+pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
+    let started = Instant::now();
+    let signals = Signals::new()?;
+    let watch = Watch::new(&args.state);
+    let source = source(&args);
+    let (config, refused) = source.load_or_last_good()?;
+    check_requirements()?;
+    let control = Control::bind(&args.control.socket)?;
+    let document = DocumentStatus::new(started, args.state.clone(), config.serial, refused.as_ref());
+    let options = Options { tun: args.tun, listen_port: args.listen_port };
+    let service = Service::start(options, config).await?;
+    source.remember(service.config());
+    tracing::info!("gateway {} serves {} peers", source.gateway, service.config().gateway.peers.len());
+    systemd::ready(&document.sentence());
+
+    let translator = Translator { source, document, started };
+    translator.serve(service, Events::new(signals, watch, control)).await
+}
+
+fn source(args: &RunArgs) -> Source {
+    let in_state_directory = || {
+        let directories = env::var("STATE_DIRECTORY").ok()?;
+        LastGood::in_state_directory(&directories, &args.gateway)
+    };
+    Source {
+        state: args.state.clone(),
+        gateway: args.gateway.clone(),
+        private_key: args.private_key.clone(),
+        last_good: args.last_good.clone().map(LastGood::at).or_else(in_state_directory),
+    }
+}
+
+struct Translator {
+    source: Source,
+    document: DocumentStatus,
+    started: Instant,
+}
+
+impl Translator {
+    async fn serve(mut self, mut service: Service, mut events: Events) -> Result<(), Error> {
+        let outcome = loop {
+            match events.next(&mut service).await {
+                Event::Stop => break Ok(()),
+                Event::Died(error) => break Err(error),
+                Event::Document => {
+                    service = self.reload(service).await?;
+                    systemd::status(&self.document.sentence());
+                }
+                Event::OwnAddresses => service.refresh_own_addresses().await,
+                Event::Query(query) => {
+                    let response = self.answer(query.request, &service).await;
+                    // Who asked may be gone.
+                    let _ = query.answer.send(response);
+                }
+                Event::Watchdog => {
+                    if service.snapshot().await.is_some() {
+                        systemd::alive();
+                    }
+                }
+            }
+        };
+        systemd::stopping();
+        service.stop().await;
+        outcome
+    }
+
+    /// Follows the document, or says why not; the service that results.
+    async fn reload(&mut self, mut service: Service) -> Result<Service, Error> {
+        let config = match self.source.load() {
+            Ok(config) => config,
+            Err(error @ Error::GatewayMissing { .. }) => {
+                service.withdraw().await;
+                self.source.forget();
+                self.document.withdrawn(Instant::now(), &error);
+                return Ok(service);
+            }
+            Err(error) => {
+                self.document.refused(Instant::now(), &error);
+                return Ok(service);
+            }
+        };
+        let (service, outcome) = service.follow(config).await?;
+        match outcome {
+            Ok(()) => {
+                self.source.remember(service.config());
+                self.document.applied(Instant::now(), service.config().serial);
+            }
+            Err(error) => self.document.refused(Instant::now(), &error),
+        }
+        Ok(service)
+    }
+
+    async fn answer(&self, request: Request, service: &Service) -> Response {
+        let Request::Status {} = request;
+        match service.snapshot().await {
+            Some(snapshot) => Response::Status(Box::new(Report {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                uptime_secs: self.started.elapsed().as_secs(),
+                gateway: self.gateway(service),
+                document: self.document.report(Instant::now()),
+                datapath: snapshot.into(),
+            })),
+            None => Response::Error("the datapath does not answer".to_owned()),
+        }
+    }
+
+    fn gateway(&self, service: &Service) -> GatewayReport {
+        let gateway = &service.config().gateway;
+        GatewayReport {
+            name: self.source.gateway.clone(),
+            public_key: gateway.public_key,
+            interface: service.interface().to_owned(),
+            pool6: gateway.pool6,
+            address6: gateway.address6,
+            address4: gateway.address4(),
+            pool4: gateway.pool4(),
+            mtu_bytes: gateway.mtu,
+        }
+    }
+}
+
+/// What the main loop reacts to.
+enum Event {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// The datapath ended by itself.
+    Died(Error),
+    /// The document may have changed, or SIGHUP asks to read it.
+    Document,
+    /// Time to look for new addresses of this machine.
+    OwnAddresses,
+    /// Somebody asks.
+    Query(Query),
+    /// systemd wants a sign of life.
+    Watchdog,
+}
+
+struct Events {
+    signals: Signals,
+    watch: Watch,
+    control: Control,
+    own_addresses: Interval,
+    watchdog: Watchdog,
+}
+
+impl Events {
+    fn new(signals: Signals, watch: Watch, control: Control) -> Self {
+        let mut own_addresses = interval(OWN_ADDRESSES_EVERY);
+        own_addresses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { signals, watch, control, own_addresses, watchdog: Watchdog::new() }
+    }
+
+    /// The next event. In order of importance: a busy control socket must not delay the end.
+    async fn next(&mut self, service: &mut Service) -> Event {
+        tokio::select! {
+            biased;
+            _ = self.signals.terminate.recv() => Event::Stop,
+            _ = self.signals.interrupt.recv() => Event::Stop,
+            error = service.died() => Event::Died(error),
+            () = self.watchdog.due() => Event::Watchdog,
+            _ = self.signals.hang_up.recv() => Event::Document,
+            () = self.watch.changed() => Event::Document,
+            _ = self.own_addresses.tick() => Event::OwnAddresses,
+            query = self.control.next() => Event::Query(query),
+        }
+    }
+}
+
+/// Signals that come before the main loop wait for it, so that set-up is never torn in two.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| Error::Internal(format!("cannot listen for signals: {}", Reason(&source))))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! A translator at work: the TUN interface, the kernel's network around it, and the datapath between TUN and tunnels.
+//!
+//! Invariant: a service runs on one [`Config`]; when it is gone, so is everything that it created.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use contract::Name;
+use tokio::time::timeout;
+
+use crate::datapath::{self, Applied, Handle, Snapshot, Start};
+use crate::error::Error;
+use crate::network::{Network, Plan, own_addresses};
+use crate::source::Config;
+use crate::tun::{Tun, TunError};
+
+/// What comes from the TUN may be this large; the engine, not the kernel, tells senders what fits into a tunnel.
+const TUN_MTU: u16 = 1500;
+/// The datapath answers between two batches of packets.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What does not come from the document.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) tun: String,
+    pub(crate) listen_port: u16,
+}
+
+// Fields drop in this order: the fence falls after what it fences.
+pub(crate) struct Service {
+    datapath: Handle,
+    network: Network,
+    options: Options,
+    plan: Plan,
+    config: Config,
+    own_addresses: Vec<Ipv4Addr>,
+}
+
+impl Service {
+    /// Sets up the interface, the network and the datapath.
+    ///
+    /// # Errors
+    /// The first thing that could not be done; what was done before it is undone.
+    pub(crate) async fn start(options: Options, config: Config) -> Result<Self, Error> {
+        let tun = Tun::open(&options.tun, TUN_MTU).map_err(tun_error)?;
+        let plan = Plan::new(tun.name(), tun.index(), &config.gateway);
+        let network = Network::set_up(&plan).await?;
+        let own_addresses = own_addresses(plan.index).await?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
+        let start = Start {
+            tun,
+            private_key: config.private_key.clone(),
+            gateway: config.gateway.clone(),
+            own_addresses: own_addresses.clone(),
+            seed,
+            listen_port: options.listen_port,
+        };
+        let datapath = datapath::start(start).await.map_err(|error| Error::Datapath(error.to_string()))?;
+        Ok(Self { datapath, network, options, plan, config, own_addresses })
+    }
+
+    /// Takes everything down; what it ran on.
+    pub(crate) async fn stop(self) -> (Options, Config) {
+        // First the packets, then the fence.
+        self.datapath.stop().await;
+        drop(self.network);
+        (self.options, self.config)
+    }
+
+    /// Follows a changed configuration. Peers that did not change keep their sessions, unless the gateway itself became
+    /// another: then everything starts afresh.
+    ///
+    /// # Errors
+    /// Why the new configuration cannot be applied, with the service that runs on the old one; or, if there is none any
+    /// more, why.
+    pub(crate) async fn follow(mut self, config: Config) -> Result<(Self, Result<(), Error>), Error> {
+        if config == self.config {
+            return Ok((self, Ok(())));
+        }
+        if self.must_restart(&config) {
+            return self.restart(config).await;
+        }
+        let outcome = self.apply(config).await;
+        Ok((self, outcome))
+    }
+
+    /// Takes every peer's access away: the author removed the gateway.
+    pub(crate) async fn withdraw(&mut self) {
+        self.config.gateway.peers.clear();
+        self.apply_to_datapath().await;
+    }
+
+    /// Reads this machine's addresses again, and refuses the new ones as destinations.
+    pub(crate) async fn refresh_own_addresses(&mut self) {
+        match own_addresses(self.plan.index).await {
+            Ok(addresses) if addresses == self.own_addresses => {}
+            Ok(addresses) => {
+                tracing::info!("this machine's addresses changed; peers can reach none of them");
+                self.own_addresses = addresses;
+                self.apply_to_datapath().await;
+            }
+            Err(error) => tracing::warn!("this machine's addresses are unknown: {}", error.line()),
+        }
+    }
+
+    /// Returns only if the datapath dies.
+    pub(crate) async fn died(&mut self) -> Error {
+        Error::DatapathDied(self.datapath.stopped().await.to_string())
+    }
+
+    /// What flows; `None` if the datapath does not answer in time.
+    pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
+        timeout(PATIENCE, self.datapath.snapshot()).await.ok()
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn interface(&self) -> &str {
+        &self.plan.name
+    }
+
+    /// Whether peers know the gateway by something that changed; their sessions are lost in any case then.
+    fn must_restart(&self, config: &Config) -> bool {
+        let (old, new) = (&self.config, config);
+        old.private_key != new.private_key
+            || old.gateway.address6 != new.gateway.address6
+            || old.gateway.ipv4_prefix != new.gateway.ipv4_prefix
+    }
+
+    async fn apply(&mut self, config: Config) -> Result<(), Error> {
+        if config.gateway.mtu != self.plan.mtu {
+            self.network.set_mtu(config.gateway.mtu).await?;
+            self.plan.mtu = config.gateway.mtu;
+        }
+        let changed = config.gateway != self.config.gateway;
+        self.config = config;
+        if changed {
+            self.apply_to_datapath().await;
+        }
+        Ok(())
+    }
+
+    async fn apply_to_datapath(&self) {
+        let applied = self.datapath.apply(self.config.gateway.clone(), self.own_addresses.clone()).await;
+        let Applied { added, changed, removed } = &applied;
+        for (names, what) in [(added, "added"), (changed, "changed"), (removed, "removed")] {
+            if !names.is_empty() {
+                tracing::info!("peers {what}: {}", join(names));
+            }
+        }
+    }
+
+    async fn restart(self, config: Config) -> Result<(Self, Result<(), Error>), Error> {
+        tracing::info!("the gateway's keys or addresses changed; every tunnel starts afresh");
+        let (options, old) = self.stop().await;
+        match Self::start(options.clone(), config).await {
+            Ok(service) => Ok((service, Ok(()))),
+            Err(error) => {
+                tracing::warn!("back to the last good configuration: {}", error.line());
+                Ok((Self::start(options, old).await?, Err(error)))
+            }
+        }
+    }
+}
+
+fn join(names: &[Name]) -> String {
+    names.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ")
+}
+
+fn tun_error(error: TunError) -> Error {
+    match error {
+        TunError::NoDevice => Error::NoTunDevice,
+        TunError::NoCapability => Error::NoCapability,
+        TunError::NameBusy(name) => Error::TunBusy(name),
+        TunError::Other { name, source } => Error::Tun { name, source },
+    }
+}
