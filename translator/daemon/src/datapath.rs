@@ -1,4 +1,4 @@
-//! The way of a packet through the daemon: tunnels on one side, the TUN interface on the other, the engine between them.
+//! The way of a packet through the daemon: tunnels on one side, the TUN interface on the other, the engine between.
 //!
 //! One task owns all three and is talked to by messages, so that nothing on the way of a packet takes a lock.
 
@@ -87,8 +87,8 @@ pub(crate) async fn start(start: Start) -> Result<Handle, DatapathError> {
 }
 
 impl Handle {
-    /// Follows a changed document. Peers that did not change keep their sessions; so do those of which only the endpoint
-    /// changed. Says that nothing changed when the datapath is dead, which [`Handle::stopped`] reports.
+    /// Follows a changed document. Peers that did not change keep their sessions; so do those of which only the
+    /// endpoint changed. Says that nothing changed when the datapath is dead, which [`Handle::stopped`] reports.
     pub(crate) async fn apply(&self, gateway: Gateway, own_addresses: Vec<Ipv4Addr>) -> Applied {
         let gateway = Box::new(gateway);
         self.ask(|answer| Command::Apply { gateway, own_addresses, answer }).await.unwrap_or_default()

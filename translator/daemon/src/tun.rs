@@ -1,7 +1,7 @@
 //! The TUN interface: super-packets with their virtio-net headers in both directions, one queue.
 //!
-//! The interface goes when the descriptor does. It comes up without addresses and down: whoever configures it decides when
-//! packets may flow.
+//! The interface goes when the descriptor does. It comes without addresses and down: whoever configures it decides
+//! when packets may flow.
 
 use std::io;
 use std::path::Path;
