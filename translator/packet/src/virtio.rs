@@ -133,3 +133,111 @@ pub fn with_header<'p>(packet: &'p mut Packet<'_>) -> Result<&'p [u8], NoHeadroo
     frame[..HEADER_LEN].copy_from_slice(&header);
     Ok(frame)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etherparse::PacketBuilder;
+
+    const V4: ([u8; 4], [u8; 4]) = ([192, 0, 2, 1], [198, 51, 100, 2]);
+
+    fn tcp4(payload: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let builder = PacketBuilder::ipv4(V4.0, V4.1, 64).tcp(40000, 443, 7, 1000);
+        builder.write(&mut bytes, &vec![1; payload]).unwrap();
+        bytes
+    }
+
+    fn udp6(payload: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let builder = PacketBuilder::ipv6([2; 16], [3; 16], 64).udp(40000, 443);
+        builder.write(&mut bytes, &vec![1; payload]).unwrap();
+        bytes
+    }
+
+    /// A header as the kernel writes it: flags, type, hdr_len, gso_size, csum_start, csum_offset.
+    fn header(flags: u8, gso_type: u8, words: [u16; 4]) -> Vec<u8> {
+        let words = words.into_iter().flat_map(u16::to_ne_bytes);
+        [flags, gso_type].into_iter().chain(words).collect()
+    }
+
+    fn encoded(mut bytes: Vec<u8>, offload: Offload) -> Vec<u8> {
+        let end = bytes.len();
+        let mut packet = Packet::new(&mut bytes, 0..end);
+        packet.offload = offload;
+        encode(&packet).to_vec()
+    }
+
+    const TSO: Offload =
+        Offload { checksum: Checksum::Partial, segments: Some(Segments { kind: SegmentKind::Tcp, size_bytes: 1400 }) };
+    const USO: Offload =
+        Offload { checksum: Checksum::Partial, segments: Some(Segments { kind: SegmentKind::Udp, size_bytes: 1200 }) };
+    const PARTIAL: Offload = Offload { checksum: Checksum::Partial, segments: None };
+
+    #[test]
+    fn what_the_kernel_says_of_a_super_packet_is_read_and_written_alike() {
+        let tso = header(1, 1, [40, 1400, 20, 16]);
+        let uso = header(1, 5, [48, 1200, 40, 6]);
+
+        assert_eq!(decode(&tso, &tcp4(5000)), Ok(TSO));
+        assert_eq!(encoded(tcp4(5000), TSO), tso);
+        assert_eq!(decode(&uso, &udp6(5000)), Ok(USO));
+        assert_eq!(encoded(udp6(5000), USO), uso);
+    }
+
+    #[test]
+    fn lengths_and_offsets_come_from_the_packet_and_not_from_what_was_read() {
+        let forwarded = header(1, 1, [5040, 1400, 20, 16]);
+
+        let offload = decode(&forwarded, &tcp4(5000)).unwrap();
+
+        assert_eq!(encoded(tcp4(5000), offload), header(1, 1, [40, 1400, 20, 16]));
+        assert_eq!(encoded(udp6(100), PARTIAL), header(1, 0, [48, 0, 40, 6]));
+    }
+
+    #[test]
+    fn a_checksum_the_kernel_believes_is_complete_and_never_written_back() {
+        assert_eq!(decode(&header(2, 0, [0; 4]), &tcp4(10)), Ok(Offload::default()));
+        assert_eq!(encoded(tcp4(10), Offload::default()), [0; HEADER_LEN]);
+    }
+
+    #[test]
+    fn what_was_never_negotiated_is_refused() {
+        let packet = tcp4(5000);
+        let refused = |flags, kind| decode(&header(flags, kind, [40, 1400, 20, 16]), &packet).unwrap_err();
+
+        assert_eq!(refused(4, 0), VirtioError::Flags(4));
+        for kind in [0x81, 0x11, 0x21, 0x41, 2, 3, 6] {
+            assert_eq!(refused(1, kind), VirtioError::GsoType(kind));
+            assert_eq!(refused(0, kind), VirtioError::GsoType(kind));
+        }
+        assert_eq!(refused(0, 1), VirtioError::NotSegmentable);
+    }
+
+    #[test]
+    fn what_the_packet_contradicts_is_refused() {
+        let tcp = |kind, words| decode(&header(1, kind, words), &tcp4(5000)).unwrap_err();
+
+        assert_eq!(tcp(4, [60, 1400, 20, 16]), VirtioError::WrongProtocol);
+        assert_eq!(tcp(5, [40, 1400, 20, 16]), VirtioError::WrongProtocol);
+        assert_eq!(tcp(1, [40, 1400, 40, 16]), VirtioError::ChecksumPlace);
+        assert_eq!(tcp(1, [40, 1400, 20, 6]), VirtioError::ChecksumPlace);
+        assert_eq!(tcp(1, [40, 0, 20, 16]), VirtioError::NotSegmentable);
+        assert_eq!(decode(&[0; 9], &tcp4(1)), Err(VirtioError::Truncated));
+        assert_eq!(decode(&header(1, 0, [0; 4]), &[]), Err(VirtioError::Packet(Malformed::Version)));
+    }
+
+    #[test]
+    fn the_header_is_written_into_the_room_in_front() {
+        let mut buffer = [vec![9; HEADER_LEN], tcp4(10)].concat();
+        let end = buffer.len();
+        let mut packet = Packet::new(&mut buffer, HEADER_LEN..end);
+        packet.offload = PARTIAL;
+
+        let frame = with_header(&mut packet).unwrap();
+
+        assert_eq!(frame[..HEADER_LEN], header(1, 0, [40, 0, 20, 16]));
+        assert_eq!(frame[HEADER_LEN], 0x45);
+        assert_eq!(with_header(&mut Packet::new(&mut [0; 9], 9..9)), Err(NoHeadroom));
+    }
+}
