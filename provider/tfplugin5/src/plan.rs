@@ -60,22 +60,6 @@ pub(crate) fn requires_replace(schema: &Schema, prior: &Value, planned: &Value) 
     schema.attributes.iter().filter_map(replaced).collect()
 }
 
-/// The rules by which Terraform's core accepts a plan, so that a test can hold planners to them.
-#[cfg(test)]
-pub(crate) fn is_valid(schema: &Schema, prior: &Value, config: &Value, planned: &Value) -> Result<(), String> {
-    for attribute in &schema.attributes {
-        let name = attribute.name;
-        let (before, given, after) = (prior.attribute(name), config.attribute(name), planned.attribute(name));
-        let as_given = after == given;
-        let as_it_was = after == before && *before != Value::Null && *given != Value::Null;
-        let computed = attribute.behaviour.is_computed() && *given == Value::Null;
-        if !(as_given || as_it_was || computed) {
-            return Err(format!("{name}: planned {after:?} where the configuration has {given:?}"));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -85,6 +69,7 @@ mod tests {
     use super::*;
     use crate::attr::Spelled;
     use crate::schema::{computed, optional, required};
+    use crate::testing::{accepts_schema, object};
     use crate::value::tests_support::values;
 
     type Link = BTreeMap<String, crate::Attr<String>>;
@@ -100,10 +85,6 @@ mod tests {
             Attribute::of::<bool>("published", "Whether.", computed().default(true)),
         ];
         Schema { description: "", attributes }
-    }
-
-    fn object<const N: usize>(attributes: [(&str, Value); N]) -> Value {
-        Value::Map(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
     fn applied() -> Value {
@@ -207,7 +188,7 @@ mod tests {
         fn terraform_accepts_every_plan(prior in states(), config in configs()) {
             let planned = plan(&door(), &prior, &config);
 
-            prop_assert_eq!(is_valid(&door(), &prior, &config, &planned), Ok(()));
+            prop_assert_eq!(accepts_schema(&door(), &prior, &config, &planned), Ok(()));
         }
 
         #[test]

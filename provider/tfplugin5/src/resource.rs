@@ -135,17 +135,20 @@ pub(crate) struct PlanRequest<'a> {
 }
 
 /// A complete plan.
-pub(crate) struct Planned {
-    pub(crate) value: Value,
-    pub(crate) requires_replace: Vec<Path>,
-    pub(crate) diagnostics: Diagnostics,
+pub struct Planned {
+    /// The object as far as it is known.
+    pub value: Value,
+    /// The attributes whose change makes a new resource.
+    pub requires_replace: Vec<Path>,
+    /// What the author is told.
+    pub diagnostics: Diagnostics,
 }
 
 /// A [`Resource`] without its type: what the server dispatches to.
 pub(crate) trait AnyResource<C>: Send + Sync {
     fn schema(&self) -> Schema;
     fn validate(&self, config: Value) -> Diagnostics;
-    fn plan(&self, request: PlanRequest<'_>) -> Result<Planned, Diagnostics>;
+    fn plan(&self, request: &PlanRequest<'_>) -> Result<Planned, Diagnostics>;
     fn read<'a>(&'a self, prior: Value, cx: &'a mut Context<C>) -> Answer<'a, Value>;
     /// Creates, updates or deletes, as the nulls say.
     fn apply<'a>(&'a self, prior: Value, planned: Value, cx: &'a mut Context<C>) -> Answer<'a, Value>;
@@ -167,24 +170,8 @@ impl<R: Resource> AnyResource<R::Client> for Erased<R> {
         diagnostics
     }
 
-    fn plan(&self, request: PlanRequest<'_>) -> Result<Planned, Diagnostics> {
-        let schema = R::schema();
-        let PlanRequest { prior, config, private } = request;
-        let mut planned = decode::<R>(plan::plan(&schema, prior, config))?;
-        let config = decode::<R>(config.clone())?;
-        let prior_model = if *prior == Value::Null { None } else { Some(decode::<R>(prior.clone())?) };
-        let mut cx = PlanContext {
-            config: &config,
-            prior: prior_model.as_ref(),
-            // Terraform plans a replacement twice: as an update, then as a creation with the first plan's private data.
-            replaces: prior_model.is_none() && !private.is_empty(),
-            diagnostics: Diagnostics::default(),
-        };
-        R::plan(&mut planned, &mut cx);
-        let diagnostics = cx.diagnostics;
-        let value = planned.encode();
-        let requires_replace = plan::requires_replace(&schema, prior, &value);
-        Ok(Planned { value, requires_replace, diagnostics })
+    fn plan(&self, request: &PlanRequest<'_>) -> Result<Planned, Diagnostics> {
+        plan_of::<R>(request)
     }
 
     fn read<'a>(&'a self, prior: Value, cx: &'a mut Context<R::Client>) -> Answer<'a, Value> {
@@ -207,6 +194,26 @@ impl<R: Resource> AnyResource<R::Client> for Erased<R> {
     fn import<'a>(&'a self, id: String, cx: &'a mut Context<R::Client>) -> Answer<'a, Value> {
         Box::pin(async move { settled(R::import(id, cx).await?) })
     }
+}
+
+pub(crate) fn plan_of<R: Resource>(request: &PlanRequest<'_>) -> Result<Planned, Diagnostics> {
+    let schema = R::schema();
+    let &PlanRequest { prior, config, private } = request;
+    let mut planned = decode::<R>(plan::plan(&schema, prior, config))?;
+    let config = decode::<R>(config.clone())?;
+    let prior_model = if *prior == Value::Null { None } else { Some(decode::<R>(prior.clone())?) };
+    let mut cx = PlanContext {
+        config: &config,
+        prior: prior_model.as_ref(),
+        // Terraform plans a replacement twice: as an update, then as a creation with the first plan's private data.
+        replaces: prior_model.is_none() && !private.is_empty(),
+        diagnostics: Diagnostics::default(),
+    };
+    R::plan(&mut planned, &mut cx);
+    let diagnostics = cx.diagnostics;
+    let value = planned.encode();
+    let requires_replace = plan::requires_replace(&schema, prior, &value);
+    Ok(Planned { value, requires_replace, diagnostics })
 }
 
 fn decode<R: Model>(value: Value) -> Result<R, Diagnostics> {

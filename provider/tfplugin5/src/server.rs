@@ -105,7 +105,8 @@ impl<P: Provider> Server<P> {
             });
         }
         let prior = decode(request.prior_state, &ty)?;
-        let planned = resource.plan(PlanRequest { prior: &prior, config: &config, private: &request.prior_private })?;
+        let planned =
+            resource.plan(&PlanRequest { prior: &prior, config: &config, private: &request.prior_private })?;
         Ok(wire::plan_resource_change::Response {
             planned_state: encode(&planned.value),
             requires_replace: planned.requires_replace.iter().map(Path::to_wire).collect(),

@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -208,7 +209,7 @@ fn a_person_who_starts_it_is_told_that_it_is_a_plugin() {
 fn a_client_that_speaks_no_tls_is_refused() {
     let workspace = Workspace::with(GREETING);
     let mut plugin = Command::new(toy())
-        .env("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
+        .env("TF_PLUGIN_MAGIC_COOKIE", COOKIE)
         .env("PLUGIN_CLIENT_CERT", include_str!("terraform-client.pem"))
         .env("PLUGIN_UNIX_SOCKET_DIR", workspace.0.path())
         .stdout(Stdio::piped())
@@ -242,6 +243,33 @@ fn one_process_in_debug_mode_serves_several_runs_and_ends_with_ctrl_c() {
     Command::new("kill").args(["-INT", &plugin.id().to_string()]).status().unwrap();
     assert!(plugin.wait().unwrap().success());
 }
+
+#[test]
+fn an_orphan_ends_by_itself() {
+    let mut shell = Command::new("sh")
+        .args(["-c", "\"$0\" & echo pid $!; read line", toy().to_str().unwrap()])
+        .env("TF_PLUGIN_MAGIC_COOKIE", COOKIE)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = first_line_with(&mut shell, "pid ").trim_start_matches("pid ").to_owned();
+    // A process that has ended but was not waited for is still in /proc, but has no program any more.
+    let runs = || Path::new("/proc").join(&pid).join("exe").read_link().is_ok();
+    assert!(runs());
+
+    drop(shell.stdin.take());
+    shell.wait().unwrap();
+
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while runs() {
+        assert!(Instant::now() < deadline, "process {pid} is still there");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What Terraform says to every plugin.
+const COOKIE: &str = "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2";
 
 fn first_line_with(plugin: &mut Child, text: &str) -> String {
     let lines = BufReader::new(plugin.stdout.take().unwrap()).lines();

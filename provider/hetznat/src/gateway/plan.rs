@@ -101,17 +101,23 @@ fn key_change() -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
+    use tfplugin5::testing::{accepts, object, plan};
+    use tfplugin5::{Model as _, Path, Value};
+
     use super::*;
 
     #[test]
+    fn the_schema_is_sound() {
+        assert_eq!(Gateway::schema().check(), Ok(()));
+    }
+
+    #[test]
     fn the_link_and_the_translator_agree_on_the_gateways_address() {
-        let gateway =
-            Gateway { ipv4_prefix: Spelled::from("10.64.0.0/12".parse::<Ipv4Net>().unwrap()).into(), ..unset() };
+        let prefix: Ipv4Net = "10.64.0.0/12".parse().unwrap();
 
-        let document = gateway.as_document().unwrap();
+        let document = Gateway { ipv4_prefix: Spelled::from(prefix).into(), ..unset() }.as_document().unwrap();
 
-        let entry = document.gateways.values().next().unwrap();
-        assert_eq!(entry.address4(), address4(entry.ipv4_prefix));
+        assert_eq!(document.gateways.values().next().unwrap().address4(), address4(prefix));
     }
 
     #[test]
@@ -123,9 +129,70 @@ mod tests {
         assert_eq!(diagnostics, Diagnostics::default());
     }
 
+    #[test]
+    fn only_the_key_of_a_new_gateway_is_unknown_to_its_peers() {
+        let planned = plan::<Gateway>(&Value::Null, &home(), b"").unwrap().value;
+
+        let link = planned.attribute("link");
+        assert_eq!(link.attribute("public_key"), &Value::Unknown);
+        assert_eq!(link.attribute("id"), &Value::from("home"));
+        assert_eq!(link.attribute("address4"), &Value::from("198.18.0.1"));
+    }
+
+    #[test]
+    fn a_gateway_that_replaces_another_takes_the_peers_along() {
+        let planned = plan::<Gateway>(&Value::Null, &home(), b"its predecessor's mark").unwrap().value;
+
+        assert_eq!(planned.attribute("link").attribute("id"), &Value::Unknown);
+    }
+
+    #[test]
+    fn tuning_the_tunnel_leaves_the_link_alone() {
+        let config = object([("name", "home".into()), ("mtu", 1280.into()), ("keepalive_secs", 0.into())]);
+
+        let planned = plan::<Gateway>(&made(KEY), &config, b"").unwrap();
+
+        assert_eq!(planned.value.attribute("link"), made(KEY).attribute("link"));
+        assert_eq!((planned.requires_replace, planned.diagnostics), (Vec::new(), Diagnostics::default()));
+    }
+
+    #[test]
+    fn whatever_changes_the_key_warns_at_its_attribute() {
+        let other = object([("name", "home".into()), ("public_key", ANY_KEY.into())]);
+        let rotated = object([("name", "home".into()), ("rotate", object([("year", "2027".into())]))]);
+        let warned_at = |config| {
+            let planned = plan::<Gateway>(&made(KEY), &config, b"").unwrap();
+            assert_eq!(accepts::<Gateway>(&made(KEY), &config, &planned.value), Ok(()));
+            planned.diagnostics.0.first().and_then(|warning| warning.path.clone())
+        };
+
+        assert_eq!(warned_at(other), Some(Path::attribute("public_key")));
+        assert_eq!(warned_at(rotated), Some(Path::attribute("rotate")));
+        assert_eq!(warned_at(home()), None);
+    }
+
+    #[test]
+    fn a_second_plan_is_empty() {
+        assert_eq!(plan::<Gateway>(&made(KEY), &home(), b"").unwrap().value, made(KEY));
+    }
+
+    const KEY: &str = "mBH3W0yK1c0nJ3W6dK0o5Oq0lEwq8n0q9dVZ0bG7vXA=";
+
+    fn home() -> Value {
+        object([("name", "home".into())])
+    }
+
+    /// The state of a gateway whose pair of keys Terraform made.
+    fn made(key: &str) -> Value {
+        let planned = plan::<Gateway>(&Value::Null, &home(), b"").unwrap().value;
+        let Ok(mut gateway) = Gateway::decode(planned, &Path::default()) else { unreachable!("a plan decodes") };
+        gateway.public_key = Spelled::from(key.parse::<contract::PublicKey>().unwrap()).into();
+        gateway.private_key = tfplugin5::Secret::new("made at apply".to_owned()).into();
+        gateway.link = gateway.to_link();
+        gateway.encode()
+    }
+
     fn unset() -> Gateway {
-        use tfplugin5::{Model as _, Path, Value};
-        Gateway::decode(Value::Map(BTreeMap::new()), &Path::default())
-            .unwrap_or_else(|_| panic!("nothing is wrong yet"))
+        Gateway::decode(object([]), &Path::default()).unwrap_or_else(|_| unreachable!("nothing is wrong yet"))
     }
 }

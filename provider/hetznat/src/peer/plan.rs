@@ -44,3 +44,6 @@ impl Peer {
         wrong.then(|| Diagnostic::error(RenderError::PublicDnsNeedsWellKnownPrefix { pool6 }.to_string()).at("dns"))
     }
 }
+
+#[cfg(test)]
+mod tests;
