@@ -62,7 +62,7 @@ impl Plan {
 pub(crate) struct Network {
     link: Link,
     _forwarding: Forwarding,
-    _table: Table,
+    table: Table,
 }
 
 impl Network {
@@ -76,7 +76,7 @@ impl Network {
         let table = Table::install(plan)?;
         let forwarding = Forwarding::switch_on()?;
         let link = Link::set_up(&handle, plan).await?;
-        Ok(Self { link, _forwarding: forwarding, _table: table })
+        Ok(Self { link, _forwarding: forwarding, table })
     }
 
     /// Follows a changed tunnel MTU (bytes) without disturbing anything.
@@ -85,5 +85,13 @@ impl Network {
     /// [`Error::Netlink`].
     pub(crate) async fn set_mtu(&mut self, mtu: u16) -> Result<(), Error> {
         self.link.set_mtu(&netlink::connect()?, mtu).await
+    }
+
+    /// Puts back what others may have taken away by accident: the fence.
+    ///
+    /// # Errors
+    /// Why nft refuses the rules now.
+    pub(crate) fn keep(&self) -> Result<(), Error> {
+        self.table.keep()
     }
 }

@@ -18,8 +18,9 @@ use crate::source::Source;
 use crate::systemd::{self, Watchdog};
 use crate::watch::Watch;
 
-/// A new lease or a new interface is seen within this time; until then our nftables rules protect its address.
-const OWN_ADDRESSES_EVERY: Duration = Duration::from_secs(30);
+/// A new address is seen within this time, and rules that somebody flushed are put back; each protects while the other is
+/// missing.
+const LOOK_AROUND_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs a gateway until it is told to stop.
 ///
@@ -69,11 +70,12 @@ impl Translator {
             match events.next(&mut service).await {
                 Event::Stop => break Ok(()),
                 Event::Died(error) => break Err(error),
-                Event::Document => {
+                Event::Reload => {
+                    service.look_around().await;
                     service = self.reload(service).await?;
-                    systemd::status(&self.document.sentence());
                 }
-                Event::OwnAddresses => service.refresh_own_addresses().await,
+                Event::Document => service = self.reload(service).await?,
+                Event::LookAround => service.look_around().await,
                 Event::Query(query) => {
                     let response = self.answer(query.request, &service).await;
                     // Who asked may be gone.
@@ -92,7 +94,13 @@ impl Translator {
     }
 
     /// Follows the document, or says why not; the service that results.
-    async fn reload(&mut self, mut service: Service) -> Result<Service, Error> {
+    async fn reload(&mut self, service: Service) -> Result<Service, Error> {
+        let service = self.follow_document(service).await?;
+        systemd::status(&self.document.sentence());
+        Ok(service)
+    }
+
+    async fn follow_document(&mut self, mut service: Service) -> Result<Service, Error> {
         let config = match self.source.load() {
             Ok(config) => config,
             Err(error @ Error::GatewayMissing { .. }) => {
@@ -152,10 +160,12 @@ enum Event {
     Stop,
     /// The datapath ended by itself.
     Died(Error),
-    /// The document may have changed, or SIGHUP asks to read it.
+    /// SIGHUP.
+    Reload,
+    /// The document may have changed.
     Document,
-    /// Time to look for new addresses of this machine.
-    OwnAddresses,
+    /// Time to see what others did to this machine's network.
+    LookAround,
     /// Somebody asks.
     Query(Query),
     /// systemd wants a sign of life.
@@ -166,15 +176,15 @@ struct Events {
     signals: Signals,
     watch: Watch,
     control: Control,
-    own_addresses: Interval,
+    look_around: Interval,
     watchdog: Watchdog,
 }
 
 impl Events {
     fn new(signals: Signals, watch: Watch, control: Control) -> Self {
-        let mut own_addresses = interval(OWN_ADDRESSES_EVERY);
-        own_addresses.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { signals, watch, control, own_addresses, watchdog: Watchdog::new() }
+        let mut look_around = interval(LOOK_AROUND_EVERY);
+        look_around.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { signals, watch, control, look_around, watchdog: Watchdog::new() }
     }
 
     /// The next event. In order of importance: a busy control socket must not delay the end.
@@ -185,9 +195,9 @@ impl Events {
             _ = self.signals.interrupt.recv() => Event::Stop,
             error = service.died() => Event::Died(error),
             () = self.watchdog.due() => Event::Watchdog,
-            _ = self.signals.hang_up.recv() => Event::Document,
+            _ = self.signals.hang_up.recv() => Event::Reload,
             () = self.watch.changed() => Event::Document,
-            _ = self.own_addresses.tick() => Event::OwnAddresses,
+            _ = self.look_around.tick() => Event::LookAround,
             query = self.control.next() => Event::Query(query),
         }
     }

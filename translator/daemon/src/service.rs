@@ -91,8 +91,11 @@ impl Service {
         self.apply_to_datapath().await;
     }
 
-    /// Reads this machine's addresses again, and refuses the new ones as destinations.
-    pub(crate) async fn refresh_own_addresses(&mut self) {
+    /// Notices what others did to this machine's network: puts our rules back, and refuses new addresses as destinations.
+    pub(crate) async fn look_around(&mut self) {
+        if let Err(error) = self.network.keep() {
+            tracing::error!("peers can reach services on this machine: {}", error.line());
+        }
         match own_addresses(self.plan.index).await {
             Ok(addresses) if addresses == self.own_addresses => {}
             Ok(addresses) => {

@@ -4,7 +4,7 @@
 //! open the home. The table goes in and out in one transaction each and touches no other.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -32,24 +32,51 @@ const SPECIAL_PURPOSE: [&str; 14] = [
 /// Makes the table exist, so that deleting it cannot fail, and deletes it with all that is in it.
 const REMOVE: &str = "table inet hetznat\ndelete table inet hetznat\n";
 
+/// Fails if the table is not there.
+const PROBE: &str = "list table inet hetznat\n";
+
 /// The installed table; dropping it removes it.
 #[derive(Debug)]
 pub(super) struct Table {
     nft: PathBuf,
+    rules: String,
 }
 
 impl Table {
     /// Installs the rules in place of any that a killed predecessor left.
     pub(super) fn install(plan: &Plan) -> Result<Self, Error> {
-        let nft = find_nft()?;
-        run(&nft, &render(plan))?;
-        Ok(Self { nft })
+        let table = Self { nft: find_nft()?, rules: render(plan) };
+        table.run(&table.rules)?;
+        Ok(table)
+    }
+
+    /// Puts the table back if somebody flushed it, as a reload of nftables.service does.
+    pub(super) fn keep(&self) -> Result<(), Error> {
+        if self.run(PROBE).is_ok() {
+            return Ok(());
+        }
+        tracing::warn!("the nftables table inet hetznat was gone; it is put back");
+        self.run(&self.rules)
+    }
+
+    /// Runs one transaction.
+    fn run(&self, rules: &str) -> Result<(), Error> {
+        let failed = |source: io::Error| Error::Nft(Reason(&source).to_string());
+        let mut command = Command::new(&self.nft);
+        command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(rules.as_bytes()));
+        let output = child.wait_with_output().map_err(failed)?;
+        if output.status.success() {
+            return written.map_err(failed);
+        }
+        Err(refused(&String::from_utf8_lossy(&output.stderr)))
     }
 }
 
 impl Drop for Table {
     fn drop(&mut self) {
-        if let Err(error) = run(&self.nft, REMOVE) {
+        if let Err(error) = self.run(REMOVE) {
             tracing::error!("the nftables table inet hetznat stays behind: {}", error.line());
         }
     }
@@ -64,20 +91,6 @@ pub(super) fn find_nft() -> Result<PathBuf, Error> {
     let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     let mut candidates = std::env::split_paths(&path).chain(sbin).map(|directory| directory.join("nft"));
     candidates.find(|candidate| candidate.is_file()).ok_or(Error::NoNft)
-}
-
-/// Runs one transaction.
-fn run(nft: &PathBuf, rules: &str) -> Result<(), Error> {
-    let failed = |source: std::io::Error| Error::Nft(Reason(&source).to_string());
-    let mut command = Command::new(nft);
-    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(failed)?;
-    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(rules.as_bytes()));
-    let output = child.wait_with_output().map_err(failed)?;
-    if output.status.success() {
-        return written.map_err(failed);
-    }
-    Err(refused(&String::from_utf8_lossy(&output.stderr)))
 }
 
 /// nft repeats the rule and points at it; the first line has the reason.
@@ -114,10 +127,12 @@ fn render(plan: &Plan) -> String {
 		ct state invalid drop
 		meta nfproto ipv4 ip daddr != {address4} drop
 		meta nfproto ipv6 ip6 daddr != {address6} drop
+		icmp type echo-request limit rate over 20/second burst 20 packets drop
+		icmpv6 type echo-request limit rate over 20/second burst 20 packets drop
 		ct state established,related accept
 		meta l4proto {{ tcp, udp }} th dport 53 accept
-		icmp type echo-request limit rate 20/second burst 20 packets accept
-		icmpv6 type echo-request limit rate 20/second burst 20 packets accept
+		icmp type echo-request accept
+		icmpv6 type echo-request accept
 		drop
 	}}
 

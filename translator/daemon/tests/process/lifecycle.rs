@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::namespace::Namespace;
 use crate::state::State;
-use crate::translator::Translator;
+use crate::translator::{BINARY, Translator};
 
 #[test]
 fn a_translator_sets_up_its_network_and_takes_it_down_again() {
@@ -124,4 +124,44 @@ fn the_log_holds_no_key() {
     let log = translator.log();
     assert!(log.lines().all(|line| line.starts_with('{')), "{log}");
     assert!(!log.contains(crate::state::gateway_key().to_base64().as_str()));
+}
+
+#[test]
+fn flushed_rules_come_back() {
+    let Some(namespace) = Namespace::new() else { return };
+    let state = State::new();
+    let mut translator = Translator::start(&namespace, &state, &[]);
+    let before = namespace.kernel_state();
+    namespace.sh("nft flush ruleset");
+
+    // As systemd does when nftables.service is reloaded.
+    translator.signal(Signal::SIGHUP);
+    translator.expect_notification("STATUS=serving, document serial 42");
+
+    assert_eq!(namespace.kernel_state(), before);
+}
+
+#[test]
+fn one_capability_and_no_root_are_enough() {
+    let Some(namespace) = Namespace::new() else { return };
+    let state = State::new();
+    let before = namespace.kernel_state();
+    // The directory that cargo builds in may be closed to others.
+    let binary = state.directory().join("translator");
+    std::fs::copy(BINARY, &binary).unwrap();
+    state.give_to_nobody();
+    let mut command = namespace.command("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+    for set in ["--bounding-set", "--inh-caps", "--ambient-caps"] {
+        command.args([set, "-all,+net_admin"]);
+    }
+    command.arg(binary);
+
+    let mut translator = Translator::start_by(command, &state, &[]);
+    let during = namespace.kernel_state();
+    translator.signal(Signal::SIGTERM);
+
+    assert_eq!(translator.end().code(), Some(0), "{}", translator.log());
+    assert!(during.contains("table inet hetznat {") && during.contains("from fd64:ff9b::1 lookup 46464"), "{during}");
+    assert_eq!(namespace.kernel_state(), before);
 }

@@ -11,3 +11,4 @@ mod reload;
 mod state;
 mod translator;
 mod undone;
+mod unit;

@@ -38,6 +38,13 @@ impl State {
         std::fs::write(self.path(), text).unwrap();
     }
 
+    /// Makes user 65534 the owner, as of a state directory of systemd's.
+    pub(crate) fn give_to_nobody(&self) {
+        for path in [self.directory().to_owned(), self.path()] {
+            std::os::unix::fs::chown(path, Some(65_534), Some(65_534)).unwrap();
+        }
+    }
+
     /// `text` with this directory's name made the same in every run.
     pub(crate) fn redact(&self, text: &str) -> String {
         text.replace(self.directory.path().to_str().unwrap(), "[DIR]")

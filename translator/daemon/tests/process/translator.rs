@@ -1,5 +1,6 @@
 //! A translator under test.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -48,13 +49,18 @@ pub(crate) struct Translator<'a> {
 impl<'a> Translator<'a> {
     /// Starts one and waits until it is ready.
     pub(crate) fn start(namespace: &Namespace, state: &'a State, more: &[&str]) -> Self {
+        Self::start_by(namespace.command(BINARY), state, more)
+    }
+
+    /// Starts one by a command that only lacks the arguments of `run`.
+    pub(crate) fn start_by(mut command: Command, state: &'a State, more: &[&str]) -> Self {
         let socket = state.directory().join("notify.sock");
         let _ = std::fs::remove_file(&socket);
         let notifications = UnixDatagram::bind(&socket).unwrap();
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o666)).unwrap();
         notifications.set_read_timeout(Some(PATIENCE)).unwrap();
         let log = std::fs::File::options().create(true).append(true).open(state.directory().join("log")).unwrap();
-        let child = namespace
-            .command(BINARY)
+        let child = command
             .args(run_arguments(state))
             .args(more)
             .env("NOTIFY_SOCKET", &socket)
