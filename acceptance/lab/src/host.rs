@@ -122,7 +122,7 @@ impl Host {
         format!("nsenter {} bash", self.nsenter_arguments().join(" "))
     }
 
-    fn nsenter_arguments(&self) -> [String; 6] {
+    fn nsenter_arguments(&self) -> [String; 5] {
         let pid = self.holder.id();
         // The holder itself stays in the outer pid namespace: only its child is the first process of the inner one.
         [
@@ -131,7 +131,6 @@ impl Host {
             "--mount".to_owned(),
             "--uts".to_owned(),
             format!("--pid=/proc/{pid}/ns/pid_for_children"),
-            "--wd=/".to_owned(),
         ]
     }
 

@@ -47,6 +47,8 @@ pub const LARGE_FILE_BYTES: u64 = 200_000_000;
 /// Of the first [`LARGE_FILE_BYTES`] bytes of the generator.
 pub const LARGE_FILE_SHA256: &str = "1ca60f49fef2dc1ceeddeb7c5287ec66318d80262ed99d395d8e9ca6daee8296";
 
+/// Where the state document is, as seen from every host.
+const STATE: &str = "state";
 const SERVICE_LIMIT: Duration = Duration::from_secs(20);
 
 const INTERNET6: &str = "
@@ -125,6 +127,7 @@ impl Lab {
     /// Not root, or a program of [`crate::packages`] is missing.
     pub fn start() -> Result<Self> {
         let directory = Directory::create()?;
+        directory.subdirectory(STATE)?;
         let host = |name: &str| Host::start(name, directory.subdirectory(name)?);
         let (workstation, internet6, home) = (Arc::new(host("workstation")?), host("internet6")?, host("home")?);
         let (pi, internet4) = (Arc::new(host("pi")?), host("internet4")?);
@@ -231,7 +234,7 @@ impl Lab {
     /// The state document, as both sides are told: the provider writes it, the translator reads it.
     #[must_use]
     pub fn document(&self) -> PathBuf {
-        self.directory.path().join("state").join("state.json")
+        self.directory.path().join(STATE).join("state.json")
     }
 }
 
