@@ -122,7 +122,7 @@ pub(crate) enum Error {
          sysctl.d/50-hetznat-translator.conf, or run sysctl -w net.ipv4.ip_forward=1", Reason(.0)
     )]
     Forwarding(io::Error),
-    #[error("cannot start the tunnels: {0}; if a port is taken, choose another with --listen-port")]
+    #[error("cannot start the tunnels: {0}")]
     Datapath(String),
     #[error("no translator answers on {}: {}; start it with systemctl start hetznat-translator, or give its socket with --control", path.display(), Reason(source))]
     NoAnswer { path: PathBuf, source: io::Error },

@@ -38,7 +38,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     let options = Options { tun: args.tun, listen_port: args.listen_port };
     let service = Service::start(options, config).await?;
     source.remember(service.config());
-    tracing::info!("gateway {} serves {} peers", source.gateway, service.config().gateway.peers.len());
+    tracing::info!("gateway {} serves, peers: {}", source.gateway, service.config().gateway.peers.len());
     systemd::ready(&document.sentence());
 
     let translator = Translator { source, document, started };
