@@ -10,8 +10,8 @@ use crate::virtio;
 
 /// Room that must stand before a packet for any translation plus a virtio-net header, in bytes.
 ///
-/// An IPv6 header is 20 bytes longer than an IPv4 one, a fragment header adds 8.
-pub const HEADROOM: usize = virtio::HEADER_LEN + 20 + 8;
+/// An IPv6 header is 20 bytes longer than an IPv4 one, an ICMP error has two of them, and a fragment header adds 8.
+pub const HEADROOM: usize = virtio::HEADER_LEN + 2 * 20 + 8;
 
 /// One IP packet inside a caller's buffer.
 #[derive(Debug)]

@@ -1,0 +1,282 @@
+//! ICMP errors: made, translated with what they quote, refused (RFC 7915 §4.2 to §4.5, §5.2 to §5.5).
+
+use std::time::Duration;
+
+use nat64::{DropReason, Side};
+
+use crate::lab::{Lab, POOL4, at, echo, icmp, see, tcp, udp, via, with_ipv4};
+
+const WEB: &str = "[2001:db8:1:2::7]:40001";
+const WEB_ADDRESS: &str = "2001:db8:1:2::7";
+const DNS: &str = "9.9.9.9:53";
+
+/// A session, and the packet outside that belongs to it.
+fn lab_with_session() -> (Lab, Vec<u8>) {
+    let mut lab = Lab::new();
+    let sent = lab.inside(&udp(WEB, &via(DNS), b"a question long enough to be quoted in part")).bytes();
+    (lab, sent)
+}
+
+/// The packet inside an error, made readable: what was cut off is filled up.
+#[track_caller]
+fn quoted(payload: &[u8]) -> (std::net::SocketAddr, std::net::SocketAddr, u8) {
+    let mut whole = payload.to_vec();
+    whole.resize(2000, 0);
+    let sliced = etherparse::LaxSlicedPacket::from_ip(&whole).unwrap();
+    let hop_limit = match sliced.net.unwrap() {
+        etherparse::LaxNetSlice::Ipv4(ip) => ip.header().ttl(),
+        etherparse::LaxNetSlice::Ipv6(ip) => ip.header().hop_limit(),
+        etherparse::LaxNetSlice::Arp(_) => unreachable!(),
+    };
+    let layout = packet::Layout::of(&whole).unwrap();
+    let ports = &whole[layout.transport_at..];
+    let (source, destination) = match layout.family {
+        packet::Family::V4 => {
+            let ip = packet::ipv4::Ipv4::parse(&whole).unwrap();
+            (ip.source().into(), ip.destination().into())
+        }
+        packet::Family::V6 => {
+            let ip = packet::ipv6::Ipv6::parse(&whole).unwrap();
+            (ip.source().into(), ip.destination().into())
+        }
+    };
+    let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
+    let (from, to) = if matches!(layout.protocol, 1 | 58) { (port(4), port(4)) } else { (port(0), port(2)) };
+    (std::net::SocketAddr::new(source, from), std::net::SocketAddr::new(destination, to), hop_limit)
+}
+
+#[test]
+fn an_error_from_a_router_outside_reaches_the_host_with_its_own_packet() {
+    let (mut lab, sent) = lab_with_session();
+
+    let error = lab.outside(&icmp("172.20.0.1", &POOL4.to_string(), (11, 0), [0; 4], &sent)).sent();
+
+    assert_eq!((error.icmp, error.hop_limit), (Some((3, 0)), 63));
+    assert_eq!(error.source.ip(), at(&via("172.20.0.1:0")).ip());
+    assert_eq!(error.destination.ip().to_string(), WEB_ADDRESS);
+    assert_eq!(quoted(&error.payload), (at(WEB), at(&via(DNS)), 63), "hop limit of a quote is not decremented");
+}
+
+#[test]
+fn the_quote_is_the_packet_the_host_sent_to_the_last_bit() {
+    let mut lab = Lab::new();
+    let mut original = udp(WEB, &via(DNS), b"question");
+    let sent = lab.inside(&original).bytes();
+
+    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &sent)).sent();
+
+    original[7] -= 1;
+    assert_eq!(error.payload, original);
+}
+
+#[test]
+fn twenty_eight_bytes_of_quote_are_enough_for_tcp_too() {
+    let mut lab = Lab::new();
+    let sent = lab.inside(&tcp(WEB, &via("1.1.1.1:443"), "S")).bytes();
+
+    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &sent[..28])).sent();
+
+    let (from, to, _) = quoted(&error.payload);
+    assert_eq!((error.icmp, from, to), (Some((1, 0)), at(WEB), at(&via("1.1.1.1:443"))));
+}
+
+#[test]
+fn an_error_about_an_echo_is_found_by_its_identifier() {
+    let mut lab = Lab::new();
+    let sent = lab.inside(&echo(WEB_ADDRESS, "64:ff9b::808:808", 128, 77)).bytes();
+
+    let error = lab.outside(&icmp("8.8.4.4", &POOL4.to_string(), (11, 0), [0; 4], &sent)).sent();
+
+    let (from, to, _) = quoted(&error.payload);
+    assert_eq!((from.ip().to_string(), from.port()), (WEB_ADDRESS.into(), 77));
+    assert_eq!((to.ip(), error.payload[40]), (at(&via("8.8.8.8:0")).ip(), 128));
+    assert_eq!(crate::lab::transport_checksum(&error.payload), 0);
+}
+
+#[test]
+fn path_mtu_outside_is_told_inside_20_bytes_larger() {
+    let (mut lab, sent) = lab_with_session();
+
+    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 4), [0, 0, 5, 20], &sent)).sent();
+
+    assert_eq!((error.icmp, error.rest), (Some((2, 0)), 1320_u32.to_be_bytes()));
+}
+
+#[test]
+fn path_mtu_inside_is_told_outside_20_bytes_smaller_from_pool4() {
+    let (mut lab, sent) = lab_with_session();
+    let outer = see(&sent).source;
+    let received = lab.outside(&udp(DNS, &outer.to_string(), &[1; 600])).bytes();
+
+    // A router on the way to the host, not the host itself.
+    let error =
+        lab.inside(&icmp("2001:db8:9::1", "64:ff9b::909:909", (2, 0), 1300_u32.to_be_bytes(), &received)).sent();
+
+    assert_eq!((error.icmp, error.rest), (Some((3, 4)), [0, 0, 5, 0]));
+    assert_eq!((error.source.ip(), error.destination.ip()), (POOL4.into(), at(DNS).ip()));
+    assert_eq!(quoted(&error.payload), (at(DNS), outer, 63));
+    assert!(error.len <= 576);
+}
+
+#[test]
+fn an_error_inside_may_quote_extension_headers_and_an_echo_reply() {
+    let mut lab = Lab::new();
+    let ping = lab.inside(&echo(WEB_ADDRESS, "64:ff9b::808:808", 128, 77)).sent();
+    let pong = lab.outside(&echo("8.8.8.8", &POOL4.to_string(), 0, ping.source.port())).bytes();
+    let mut quote = [&pong[..40], &[58, 0, 1, 4, 0, 0, 0, 0], &pong[40..]].concat();
+    (quote[5], quote[6]) = (quote[5] + 8, 60);
+
+    let error = lab.inside(&icmp(WEB_ADDRESS, "64:ff9b::808:808", (1, 1), [0; 4], &quote)).sent();
+
+    let (from, to, _) = quoted(&error.payload);
+    assert_eq!((error.icmp, from.ip(), to.port()), (Some((3, 10)), at("8.8.8.8:0").ip(), ping.source.port()));
+    assert_eq!((error.payload.len(), error.payload[20]), (pong.len() - 20, 0));
+}
+
+#[test]
+fn errors_about_nothing_we_know_are_dropped() {
+    let (mut lab, sent) = lab_with_session();
+    let to = POOL4.to_string();
+    let (mut other_port, mut other_remote, mut other_source) = (sent.clone(), sent.clone(), sent.clone());
+    other_port[21] ^= 1;
+    other_remote[19] ^= 1;
+    other_source[12] ^= 1;
+
+    for quote in [other_port, other_remote, other_source] {
+        let error = icmp("8.8.8.8", &to, (3, 1), [0; 4], &quote);
+        assert_eq!(lab.outside(&error).dropped(), DropReason::IcmpErrorWithoutSession);
+    }
+    let misdirected = icmp(WEB_ADDRESS, "64:ff9b::808:808", (1, 4), [0; 4], &udp(&via(DNS), WEB, b""));
+    assert_eq!(lab.inside(&misdirected).dropped(), DropReason::IcmpErrorWithoutSession);
+}
+
+#[test]
+fn errors_about_errors_and_about_later_fragments_are_dropped() {
+    let (mut lab, sent) = lab_with_session();
+    let to = POOL4.to_string();
+    let about_error = icmp(&to, "9.9.9.9", (3, 3), [0; 4], &sent);
+    let later = with_ipv4(sent, |ip| ip.fragment_offset = 5.try_into().unwrap());
+
+    assert_eq!(
+        lab.outside(&icmp("8.8.8.8", &to, (11, 0), [0; 4], &about_error)).dropped(),
+        DropReason::IcmpErrorAboutError
+    );
+    assert_eq!(lab.outside(&icmp("8.8.8.8", &to, (11, 0), [0; 4], &later)).dropped(), DropReason::FragmentNotSupported);
+}
+
+#[test]
+fn a_quoted_first_fragment_gets_a_fragment_header() {
+    let (mut lab, sent) = lab_with_session();
+    let first = with_ipv4(sent, |ip| (ip.more_fragments, ip.identification) = (true, 0x1234));
+
+    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (11, 1), [0; 4], &first)).sent();
+
+    assert_eq!((error.icmp, error.payload[6]), (Some((3, 1)), 44));
+    assert_eq!(error.payload[40..48], [17, 0, 0, 1, 0, 0, 0x12, 0x34]);
+}
+
+#[test]
+fn extensions_behind_a_quote_are_cut_off_with_their_length() {
+    let (mut lab, mut sent) = lab_with_session();
+    sent.resize(128, 0);
+    let body = [&sent[..], &[0x20, 0, 0, 0, 0, 8, 1, 1, 1, 2, 3, 4]].concat();
+
+    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (11, 0), [0, 32, 0, 0], &body)).sent();
+
+    assert_eq!((error.rest, error.payload.len()), ([0; 4], 128 + 20));
+}
+
+#[test]
+fn an_error_with_a_wrong_checksum_is_dropped() {
+    let (mut lab, sent) = lab_with_session();
+    let mut error = icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &sent);
+    error[22] ^= 1;
+
+    assert_eq!(lab.outside(&error).dropped(), DropReason::IcmpChecksum);
+}
+
+#[test]
+fn errors_that_mean_nothing_on_the_other_side_are_dropped() {
+    let (mut lab, sent) = lab_with_session();
+    let to = POOL4.to_string();
+    for (kind, code) in [(4, 0), (5, 0), (3, 14), (12, 1)] {
+        let error = icmp("8.8.8.8", &to, (kind, code), [0; 4], &sent);
+        assert_eq!(lab.outside(&error).dropped(), DropReason::IcmpNotTranslated, "{kind}/{code}");
+    }
+}
+
+#[test]
+fn an_error_ends_no_session() {
+    let (mut lab, sent) = lab_with_session();
+
+    lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 3), [0; 4], &sent)).sent();
+
+    assert_eq!(lab.sizes(), (1, 1));
+}
+
+#[test]
+fn without_hops_left_the_sender_hears_of_it_on_both_sides() {
+    let mut lab = Lab::new();
+    let mut out = udp(WEB, &via(DNS), b"x");
+    for hops in [0, 1] {
+        out[7] = hops;
+        assert_eq!(lab.inside(&out).dropped(), DropReason::HopLimitExceeded);
+        let (side, error) = lab.reply();
+        assert_eq!((side, error.icmp, error.payload), (Side::Inside, Some((3, 0)), out.clone()));
+    }
+
+    let back = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b"x"), |ip| ip.time_to_live = 1);
+    assert_eq!(lab.outside(&back).dropped(), DropReason::HopLimitExceeded);
+    let (side, error) = lab.reply();
+    assert_eq!((side, error.icmp, error.payload), (Side::Outside, Some((11, 0)), back));
+}
+
+#[test]
+fn routes_that_their_sender_chose_are_refused_with_an_error() {
+    let mut lab = Lab::new();
+    let plain = udp(WEB, &via(DNS), b"x");
+    let mut routed = [&plain[..40], &[60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0, 1, 0, 0, 0, 0], &plain[40..]].concat();
+    (routed[5], routed[6]) = (routed[5] + 16, 43);
+    (routed[40], routed[48]) = (60, 17);
+    (routed[42], routed[43]) = (0, 1);
+
+    assert_eq!(lab.inside(&routed).dropped(), DropReason::RoutingHeader);
+    assert_eq!((lab.reply().1.icmp, 43), (Some((4, 0)), 43));
+
+    let back = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b"x"), |ip| {
+        ip.options = [131, 7, 4, 10, 0, 0, 1, 0].into();
+    });
+    assert_eq!(lab.outside(&back).dropped(), DropReason::SourceRoute);
+    assert_eq!(lab.reply().1.icmp, Some((3, 5)));
+}
+
+#[test]
+fn errors_are_never_answered_with_errors() {
+    let mut lab = Lab::new();
+    let mut error = icmp(WEB_ADDRESS, "64:ff9b::808:808", (1, 4), [0; 4], &[0; 48]);
+    error[7] = 1;
+    assert_eq!(lab.inside(&error).dropped(), DropReason::HopLimitExceeded);
+
+    let error = icmp(WEB_ADDRESS, "64:ff9b::a00:1", (1, 4), [0; 4], &[0; 48]);
+    assert_eq!(lab.inside(&error).dropped(), DropReason::DestinationNotGlobal);
+    assert!(lab.transmits().is_empty());
+}
+
+#[test]
+fn one_receiver_gets_no_flood_of_errors_and_others_still_get_theirs() {
+    let mut lab = Lab::new();
+    let refused = |lab: &mut Lab, from: &str| drop(lab.inside(&udp(from, &via("10.0.0.1:1"), b"")));
+    for _ in 0..1000 {
+        refused(&mut lab, WEB);
+    }
+    assert_eq!(lab.transmits().len(), 50);
+    assert_eq!((lab.engine.stats().errors_sent, lab.engine.stats().errors_suppressed), (50, 950));
+
+    refused(&mut lab, "[2001:db8:1:3::7]:1");
+    assert_eq!(lab.transmits().len(), 1);
+    lab.pass(Duration::from_millis(100));
+    for _ in 0..1000 {
+        refused(&mut lab, WEB);
+    }
+    assert_eq!(lab.transmits().len(), 5);
+}

@@ -1,0 +1,93 @@
+//! Every table has an end, and reaching it is a counted drop.
+
+use nat64::{DropReason, Limits};
+
+use crate::lab::{Lab, udp, via};
+
+const DNS: &str = "9.9.9.9:53";
+
+fn from(host: u16, port: u16) -> String {
+    format!("[2001:db8:0:{host:x}::7]:{port}")
+}
+
+fn lab(limits: Limits) -> Lab {
+    Lab::with(|config| config.limits = limits)
+}
+
+#[test]
+fn the_bib_ends() {
+    let mut lab = lab(Limits { bib_entries: 3, ..Limits::default() });
+    for host in 0..3 {
+        lab.inside(&udp(&from(host, 1), &via(DNS), b"")).sent();
+    }
+
+    assert_eq!(lab.inside(&udp(&from(9, 1), &via(DNS), b"")).dropped(), DropReason::BibFull);
+    assert_eq!(lab.reply().1.icmp, Some((1, 3)));
+    lab.inside(&udp(&from(0, 1), &via("8.8.8.8:53"), b"")).sent();
+}
+
+#[test]
+fn the_session_table_ends_for_both_sides_and_leaves_no_mapping_behind() {
+    let mut lab = lab(Limits { sessions: 2, ..Limits::default() });
+    let outer = lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent().source.to_string();
+    lab.outside(&udp("8.8.8.8:1", &outer, b"")).sent();
+
+    assert_eq!(lab.outside(&udp("8.8.8.8:2", &outer, b"")).dropped(), DropReason::SessionsFull);
+    assert_eq!(lab.inside(&udp(&from(1, 1), &via(DNS), b"")).dropped(), DropReason::SessionsFull);
+    assert_eq!(lab.sizes(), (1, 2));
+}
+
+#[test]
+fn one_peer_cannot_take_what_the_others_need() {
+    let mut lab = lab(Limits { bib_entries_per_peer: 2, sessions_per_peer: 3, ..Limits::default() });
+    lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent();
+    lab.inside(&udp("[2001:db8::ffff]:1", &via(DNS), b"")).sent();
+
+    assert_eq!(lab.inside(&udp(&from(0, 3), &via(DNS), b"")).dropped(), DropReason::PeerBibFull);
+    lab.inside(&udp(&from(0, 1), &via("8.8.8.8:1"), b"")).sent();
+    assert_eq!(lab.inside(&udp(&from(0, 1), &via("8.8.8.8:2"), b"")).dropped(), DropReason::PeerSessionsFull);
+    lab.inside(&udp(&from(1, 1), &via(DNS), b"")).sent();
+    lab.inside(&udp("198.18.0.7:1", DNS, b"")).sent();
+    lab.inside(&udp("198.18.0.8:1", DNS, b"")).sent();
+}
+
+#[test]
+fn what_a_peer_lost_it_may_have_again() {
+    let mut lab = lab(Limits { bib_entries_per_peer: 1, sessions_per_peer: 1, ..Limits::default() });
+    for _ in 0..3 {
+        lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent();
+        lab.pass(std::time::Duration::from_secs(300));
+    }
+}
+
+#[test]
+fn a_pool_without_ports_is_a_counted_drop_and_an_address_unreachable() {
+    let mut lab = Lab::with(|config| config.pool4[0].ports = 5000..=5003);
+    for port in 1..=4 {
+        lab.inside(&udp(&from(0, port), &via(DNS), b"")).sent();
+    }
+
+    assert_eq!(lab.inside(&udp(&from(0, 5), &via(DNS), b"")).dropped(), DropReason::PoolExhausted);
+    assert_eq!(lab.reply().1.icmp, Some((1, 3)));
+    assert_eq!(lab.engine.stats().dropped(DropReason::PoolExhausted), 1);
+}
+
+#[test]
+fn an_engine_without_pool_passes_nothing() {
+    let mut lab = Lab::with(|config| config.pool4.clear());
+
+    assert_eq!(lab.inside(&udp(&from(0, 1), &via(DNS), b"")).dropped(), DropReason::PoolExhausted);
+}
+
+#[test]
+fn a_buffer_without_room_in_front_is_a_drop() {
+    let mut lab = Lab::new();
+    let outer = lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent().source.to_string();
+    let mut answer = udp(DNS, &outer, b"x");
+    let end = answer.len();
+    let mut packet = packet::Packet::new(&mut answer, 0..end);
+
+    let verdict = lab.engine.handle_outside(lab.now, &mut packet);
+
+    assert_eq!(verdict, nat64::Verdict::Drop(DropReason::NoHeadroom));
+}

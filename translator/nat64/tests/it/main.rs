@@ -1,0 +1,22 @@
+//! The engine through its public face: packets in, packets out, time as an argument. etherparse is the oracle.
+
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod lasting;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod nat44;
+#[cfg(test)]
+mod nat64;
+#[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod sizes;
+#[cfg(test)]
+mod supers;

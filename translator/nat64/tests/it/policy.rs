@@ -1,0 +1,123 @@
+//! Who may be spoken to: refused before any state exists, counted, and told.
+
+use nat64::{DropReason, Side};
+
+use crate::lab::{Lab, POOL4, at, echo, icmp, tcp, udp, via, with_ipv4};
+
+const WEB: &str = "[2001:db8:1:2::7]:40001";
+
+#[test]
+fn the_home_network_is_out_of_reach_and_the_sender_hears_why() {
+    let mut lab = Lab::new();
+
+    assert_eq!(lab.inside(&udp(WEB, &via("192.168.1.1:80"), b"x")).dropped(), DropReason::DestinationNotGlobal);
+
+    let (side, error) = lab.reply();
+    assert_eq!((side, error.icmp), (Side::Inside, Some((1, 1))));
+    assert_eq!((error.source.ip().to_string(), error.destination.ip()), ("fd64:ff9b::1".into(), at(WEB).ip()));
+    assert_eq!(lab.sizes(), (0, 0));
+}
+
+#[test]
+fn nothing_special_is_reached_by_any_protocol_or_family() {
+    let mut lab = Lab::new();
+    for block in ["10.0.0.1", "172.16.9.9", "100.64.0.1", "169.254.169.254", "198.18.0.9", "240.0.0.1", "224.0.0.1"] {
+        let to = format!("{block}:80");
+        for packet in [udp(WEB, &via(&to), b""), tcp(WEB, &via(&to), "S"), udp("198.18.0.7:1", &to, b"")] {
+            assert_eq!(lab.inside(&packet).dropped(), DropReason::DestinationNotGlobal, "{block}");
+        }
+    }
+    assert_eq!(lab.inside(&echo("198.18.0.7", "10.0.0.1", 8, 1)).dropped(), DropReason::DestinationNotGlobal);
+}
+
+#[test]
+fn an_exception_opens_what_is_restricted_but_not_what_nobody_forwards() {
+    let mut lab = Lab::with(|config| config.allow = vec!["0.0.0.0/0".parse().unwrap()]);
+
+    lab.inside(&udp(WEB, &via("10.0.0.1:80"), b"")).sent();
+    for never in ["0.0.0.1:1", "127.0.0.1:1", "224.0.0.1:1", "255.255.255.255:1"] {
+        assert_eq!(lab.inside(&udp(WEB, &via(never), b"")).dropped(), DropReason::DestinationNotGlobal, "{never}");
+    }
+}
+
+#[test]
+fn own_addresses_are_refused_whatever_is_allowed() {
+    let mut lab = Lab::with(|config| {
+        config.own_addresses = vec!["85.1.2.3".parse().unwrap()];
+        config.allow = vec!["0.0.0.0/0".parse().unwrap()];
+    });
+
+    assert_eq!(lab.inside(&udp(WEB, &via("85.1.2.3:22"), b"")).dropped(), DropReason::DestinationOwnAddress);
+    assert_eq!(lab.inside(&udp(WEB, &via("198.18.0.1:53"), b"")).dropped(), DropReason::DestinationOwnAddress);
+    let pool = format!("{POOL4}:80");
+    assert_eq!(lab.inside(&udp(WEB, &via(&pool), b"")).dropped(), DropReason::HairpinningOff);
+    lab.inside(&udp(WEB, &via("85.1.2.4:22"), b"")).sent();
+}
+
+#[test]
+fn sources_no_host_may_have_are_dropped_silently() {
+    let mut lab = Lab::new();
+    for source in ["::", "::1", "ff02::1", "fe80::1", "::ffff:1.2.3.4", "::1.2.3.4", "fd64:ff9b::1"] {
+        let packet = udp(&format!("[{source}]:1"), &via("9.9.9.9:53"), b"");
+        assert_eq!(lab.inside(&packet).dropped(), DropReason::IllegalSource, "{source}");
+    }
+    let looped = udp(&via("8.8.8.8:1"), &via("9.9.9.9:53"), b"");
+    assert_eq!(lab.inside(&looped).dropped(), DropReason::SourceInPool6);
+    assert!(lab.transmits().is_empty());
+}
+
+#[test]
+fn from_outside_come_only_sources_that_exist() {
+    let mut lab = Lab::new();
+    let outer = lab.inside(&udp(WEB, &via("9.9.9.9:53"), b"")).sent().source.to_string();
+    for source in ["0.0.0.0:53", "127.0.0.1:53", "224.0.0.1:53", "255.255.255.255:53", "192.0.2.1:53"] {
+        assert_eq!(lab.outside(&udp(source, &outer, b"")).dropped(), DropReason::IllegalSource, "{source}");
+    }
+}
+
+#[test]
+fn what_is_not_for_the_prefix_is_not_ours() {
+    let mut lab = Lab::new();
+    let elsewhere = udp(WEB, "[2001:db8::53]:53", b"");
+    let gateway = udp(WEB, "[fd64:ff9b::1]:53", b"");
+
+    assert_eq!(lab.inside(&elsewhere).dropped(), DropReason::DestinationOutsidePool6);
+    assert_eq!(lab.inside(&gateway).dropped(), DropReason::DestinationOutsidePool6);
+    assert!(lab.transmits().is_empty());
+}
+
+#[test]
+fn other_protocols_are_refused_with_an_error() {
+    let mut lab = Lab::new();
+    let mut gre = udp(WEB, &via("9.9.9.9:53"), b"x");
+    gre[6] = 47;
+    assert_eq!(lab.inside(&gre).dropped(), DropReason::ProtocolNotSupported);
+    assert_eq!(lab.reply().1.icmp, Some((1, 4)));
+
+    let gre = with_ipv4(udp("9.9.9.9:53", &format!("{POOL4}:9"), b"x"), |ip| ip.protocol = 47.into());
+    assert_eq!(lab.outside(&gre).dropped(), DropReason::ProtocolNotSupported);
+    let (side, error) = lab.reply();
+    assert_eq!((side, error.icmp), (Side::Outside, Some((3, 2))));
+}
+
+#[test]
+fn icmp_that_is_neither_echo_nor_error_is_dropped() {
+    let mut lab = Lab::new();
+    for kind in [130, 133, 135, 200] {
+        let packet = icmp("2001:db8::7", "64:ff9b::808:808", (kind, 0), [0; 4], b"");
+        assert_eq!(lab.inside(&packet).dropped(), DropReason::IcmpNotTranslated, "{kind}");
+    }
+    for kind in [9, 10, 13, 15, 17, 42] {
+        let packet = icmp("8.8.8.8", &POOL4.to_string(), (kind, 0), [0; 4], b"");
+        assert_eq!(lab.outside(&packet).dropped(), DropReason::IcmpNotTranslated, "{kind}");
+    }
+}
+
+#[test]
+fn a_wrong_ipv4_header_checksum_is_dropped() {
+    let mut lab = Lab::new();
+    let mut packet = udp("9.9.9.9:53", &format!("{POOL4}:5000"), b"");
+    packet[10] ^= 1;
+
+    assert_eq!(lab.outside(&packet).dropped(), DropReason::Ipv4Checksum);
+}
