@@ -4,9 +4,11 @@
 //! (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched until all
 //! that may refuse it has spoken, so that an ICMP error can quote it.
 
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use ipnet::IpNet;
+use packet::ipv4::Ipv4;
 use packet::{Checksum, Family, Packet};
 
 use crate::arrival::{self, FromInside, FromOutside};
@@ -250,12 +252,23 @@ impl Engine {
     fn refuse(&mut self, now: Tick, side: Side, packet: &Packet<'_>, refusal: Refusal) -> Verdict {
         self.stats.count_drop(refusal.reason);
         if let Some(reply) = refusal.reply {
-            let error = reply::error(reply, packet.bytes(), self.config.address4, self.config.address6);
+            let error = reply::error(reply, packet.bytes(), self.error_source4(side, packet), self.config.address6);
             if let Some(bytes) = error {
                 self.send_error(now, side, packet, bytes);
             }
         }
         Verdict::Drop(refusal.reason)
+    }
+
+    /// Towards the internet the engine is the pool4 address that was spoken to: the kernel takes a packet from `address4`,
+    /// which is its own, for a martian, and conntrack would not relate it to the session it is about.
+    fn error_source4(&self, side: Side, about: &Packet<'_>) -> Ipv4Addr {
+        let spoken_to = match side {
+            Side::Inside => None,
+            Side::Outside => Ipv4::parse_quoted(about.bytes()).ok().map(|header| header.destination()),
+        };
+        let in_pool4 = |address: &Ipv4Addr| self.config.pool4.iter().any(|part| part.address == *address);
+        spoken_to.filter(in_pool4).unwrap_or(self.config.address4)
     }
 
     fn send_error(&mut self, now: Tick, side: Side, about: &Packet<'_>, bytes: Vec<u8>) {

@@ -56,6 +56,7 @@ fn a_packet_that_may_not_be_fragmented_is_answered_with_the_mtu() {
     let (side, error) = lab.reply();
     assert_eq!((side, error.icmp, error.rest), (Side::Outside, Some((3, 4)), [0, 0, 5, 112]));
     assert_eq!((error.destination.ip(), error.len), (at(DNS).ip(), 576));
+    assert_eq!(error.source.ip(), at(&outer).ip(), "the engine speaks as the pool4 address that was spoken to");
     assert_eq!(u16::from_be_bytes([error.rest[2], error.rest[3]]), 1392);
 }
 
