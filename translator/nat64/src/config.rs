@@ -17,7 +17,7 @@ pub struct Config {
     pub ipv4_peers: Ipv4Net,
     /// Source of the ICMPv6 errors the engine makes.
     pub address6: Ipv6Addr,
-    /// Source of the ICMPv4 errors the engine makes; no peer may use it.
+    /// Source of the ICMPv4 errors to peers; no peer may use it. To the internet, errors come from pool4.
     pub address4: Ipv4Addr,
     /// Largest packet towards the inside, in bytes; the tunnel's for IPv6 and IPv4 alike.
     pub mtu6: u16,
