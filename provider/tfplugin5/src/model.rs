@@ -1,10 +1,10 @@
-//! [`model!`](crate::model): one declaration that is a struct, its schema, its documentation and its behaviour in a plan.
+//! [`model!`](crate::model!): one declaration that is a struct, its schema, its documentation and its behaviour in a plan.
 
 use crate::diagnostic::{Diagnostics, Path};
 use crate::schema::Schema;
 use crate::value::Value;
 
-/// A struct declared with [`model!`](crate::model): every field is an [`Attr`](crate::Attr).
+/// A struct declared with [`model!`](crate::model!): every field is an [`Attr`](crate::Attr).
 ///
 /// Models have no `Debug`: they hold keys.
 pub trait Model: Clone + PartialEq + Send + Sync + Sized + 'static {

@@ -76,7 +76,8 @@ enum Call {
 }
 
 fn call() -> Call {
-    match env::args().nth(1).as_deref() {
+    let argument = env::args_os().nth(1).map(|argument| argument.to_string_lossy().into_owned());
+    match argument.as_deref() {
         None => Call::Plugin,
         Some("--debug" | "-debug") => Call::Debug,
         Some("--version") => Call::Version,
@@ -116,6 +117,7 @@ fn on_runtime(work: impl Future<Output = Result<(), ServeError>>) -> Result<(), 
 
 /// Serves the Terraform that started this process.
 async fn plugin<P: Provider>(about: About) -> Result<(), ServeError> {
+    let parent = parent_id();
     let Hello { client, socket_dir } = handshake::hello(|name| env::var(name).ok())?;
     log::init(about.name, about.crate_name);
     let identity = client.map(tls::identity).transpose()?;
@@ -124,7 +126,7 @@ async fn plugin<P: Provider>(about: About) -> Result<(), ServeError> {
     // Ctrl-C reaches the whole process group. Terraform answers it with Stop and Shutdown; dying here would lose state.
     let _interrupts = signal(SignalKind::interrupt())?;
     shutdown.when(terminated()?);
-    shutdown.when(orphaned());
+    shutdown.when(orphaned(parent));
 
     let line = handshake::line(&socket.address(), identity.as_ref().map(|identity| &identity.certificate));
     writeln!(io::stdout(), "{line}")?;
@@ -239,10 +241,9 @@ fn terminated() -> io::Result<impl Future<Output = ()>> {
     Ok(async move { _ = terminate.recv().await })
 }
 
-/// Ends when whoever started this process is gone. Linux could send a signal for that (`PR_SET_PDEATHSIG`), but it does so
+/// Ends when `parent`, who started this process, is gone. Linux could send a signal for that (`PR_SET_PDEATHSIG`), but it does so
 /// when the parent's *thread* ends, and Go ends threads at will.
-async fn orphaned() {
-    let parent = parent_id();
+async fn orphaned(parent: u32) {
     while parent_id() == parent {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -246,8 +246,10 @@ fn one_process_in_debug_mode_serves_several_runs_and_ends_with_ctrl_c() {
 
 #[test]
 fn an_orphan_ends_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("output");
     let mut shell = Command::new("sh")
-        .args(["-c", "\"$0\" & echo pid $!; read line", toy().to_str().unwrap()])
+        .args(["-c", "\"$0\" >\"$1\" & echo pid $!; read line", toy().to_str().unwrap(), output.to_str().unwrap()])
         .env("TF_PLUGIN_MAGIC_COOKIE", COOKIE)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -256,15 +258,20 @@ fn an_orphan_ends_by_itself() {
     let pid = first_line_with(&mut shell, "pid ").trim_start_matches("pid ").to_owned();
     // A process that has ended but was not waited for is still in /proc, but has no program any more.
     let runs = || Path::new("/proc").join(&pid).join("exe").read_link().is_ok();
+    wait_for(|| fs::read_to_string(&output).is_ok_and(|line| line.ends_with("|grpc|\n")));
     assert!(runs());
 
     drop(shell.stdin.take());
     shell.wait().unwrap();
 
+    wait_for(|| !runs());
+}
+
+fn wait_for(condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    while runs() {
-        assert!(Instant::now() < deadline, "process {pid} is still there");
-        std::thread::sleep(Duration::from_millis(50));
+    while !condition() {
+        assert!(Instant::now() < deadline, "it did not happen in time");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

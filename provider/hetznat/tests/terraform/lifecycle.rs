@@ -136,6 +136,19 @@ fn the_authors_key_may_come_and_go() {
 }
 
 #[test]
+fn the_authors_key_may_be_unknown_until_apply() {
+    let key = "mBH3W0yK1c0nJ3W6dK0o5Oq0lEwq8n0q9dVZ0bG7vXA=";
+    let source = format!("resource \"terraform_data\" \"key\" {{\n  input = \"{key}\"\n}}\n");
+    let config = HOME.replace("name = \"home\"", "name = \"home\"\n  public_key = terraform_data.key.output");
+
+    let workspace = applied(&format!("{config}{source}"));
+
+    assert_eq!(workspace.document()["gateways"]["home"]["public_key"], key);
+    assert!(!workspace.document_text().contains("private_key"));
+    workspace.plans_nothing();
+}
+
+#[test]
 fn a_gateway_with_another_pool6_takes_its_peers_along() {
     let workspace = applied(&HOME.replace("\"web\"\n  e", "\"web\"\n  dns = \"gateway\"\n  e"));
 
