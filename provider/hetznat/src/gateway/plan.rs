@@ -39,7 +39,7 @@ impl Gateway {
             peers: BTreeMap::new(),
             other: BTreeMap::new(),
         };
-        let name: Name = "gateway".parse().ok()?;
+        let name: Name = known_or(&self.name, "gateway")?;
         Some(Document { gateways: BTreeMap::from([(name, entry)]), ..Document::default() })
     }
 

@@ -60,7 +60,7 @@ fn settings_that_do_not_fit_together() {
     refused(
         "name = \"home\"",
         "name = \"home\"\n  mtu = 1000",
-        &["mtu: must be at least 1280, not 1000", "mtu = 1000"],
+        &["gateway home, mtu: must be at least 1280, not 1000", "mtu = 1000"],
     );
     refused(
         "name = \"home\"",
