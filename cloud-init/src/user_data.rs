@@ -54,7 +54,8 @@ pub fn user_data(server: &Server<'_>) -> Result<Zeroizing<String>, RenderError> 
 }
 
 fn script(server: &Server<'_>) -> Zeroizing<String> {
-    let files = FILES.map(|(name, content)| (name, template::without_comments(content)));
+    // The template ends the last line, so that it is a shell script itself.
+    let files = FILES.map(|(name, content)| (name, template::without_comments(content).trim_end().to_owned()));
     let private_key = server.private_key.to_base64();
     let values = [
         ("peer", server.name.to_string()),

@@ -22,18 +22,24 @@ END
 umask 022
 mkdir -p /usr/local/lib/hetznat /usr/local/sbin /etc/systemd/system /etc/systemd/network
 cat >/usr/local/lib/hetznat/wgset.py <<'END'
-{{wgset.py}}END
+{{wgset.py}}
+END
 cat >/usr/local/sbin/hetznat <<'END'
-{{hetznat.sh}}END
+{{hetznat.sh}}
+END
 chmod 755 /usr/local/sbin/hetznat
 cat >/etc/systemd/system/hetznat.service <<'END'
-{{hetznat.service}}END
+{{hetznat.service}}
+END
 cat >/etc/systemd/system/hetznat-wait.service <<'END'
-{{hetznat-wait.service}}END
+{{hetznat-wait.service}}
+END
 cat >/etc/systemd/system/hetznat-refresh.service <<'END'
-{{hetznat-refresh.service}}END
+{{hetznat-refresh.service}}
+END
 cat >/etc/systemd/system/hetznat-refresh.timer <<'END'
-{{hetznat-refresh.timer}}END
+{{hetznat-refresh.timer}}
+END
 printf '[Match]\nName={{interface}}\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/05-hetznat.network
 [ ! -d /etc/NetworkManager/conf.d ] ||
   printf '[keyfile]\nunmanaged-devices+=interface-name:{{interface}}\n' >/etc/NetworkManager/conf.d/50-hetznat.conf
