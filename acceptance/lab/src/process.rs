@@ -42,9 +42,10 @@ impl Process {
             Some(status) => bail!("{name} ended before it began ({status})"),
             None => Ok(fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok())),
         });
+        let pid = pid.with_context(|| fs::read_to_string(&log).unwrap_or_default())?.0;
         let enter = host.command("kill");
         let enter = std::iter::once(enter.get_program()).chain(enter.get_args()).map(OsStr::to_owned).collect();
-        Ok(Self { name: name.to_owned(), child, pid: pid?.0, log, enter })
+        Ok(Self { name: name.to_owned(), child, pid, log, enter })
     }
 
     /// Its pid inside the host.

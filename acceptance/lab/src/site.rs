@@ -70,24 +70,50 @@ impl Site {
         self.translator.take().context("no translator was started")?.stop()
     }
 
-    /// Boots a server's tunnel with what terraform rendered for it, and waits until the translator has dialled in.
+    /// Kills the translator: nothing of what it set up is taken down by itself.
+    ///
+    /// # Errors
+    /// None was started.
+    pub fn kill_translator(&mut self) -> Result<std::process::ExitStatus> {
+        self.translator.take().context("no translator was started")?.kill()
+    }
+
+    /// Brings a server's tunnel up with what terraform rendered for it.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    pub fn boot(&self, server: &Server) -> Result<()> {
+        server.start_wireguard(&self.terraform.wireguard_config(server.name())?)
+    }
+
+    /// Boots a server, and waits until the running translator has dialled in.
     ///
     /// # Errors
     /// There is no such peer, or no handshake.
     pub fn connect(&self, server: &Server) -> Result<Duration> {
-        server.start_wireguard(&self.terraform.wireguard_config(server.name())?)?;
+        self.boot(server)?;
         server.wait_for_tunnel(TUNNEL_LIMIT)
     }
 
-    /// The whole way: a server, an apply, a translator, a tunnel.
+    /// The whole way for servers that are there before the translator: an apply, their boot, the translator, their tunnels.
+    ///
+    /// # Errors
+    /// Any of them did not come about.
+    pub fn connect_all(&mut self, servers: &[&Server]) -> Result<()> {
+        self.apply(servers)?;
+        // Servers first: a gateway that dials too early dials again only after 5 s.
+        servers.iter().try_for_each(|server| self.boot(server))?;
+        self.start_translator(&[])?;
+        servers.iter().try_for_each(|server| server.wait_for_tunnel(TUNNEL_LIMIT).map(drop))
+    }
+
+    /// The whole way for one new server.
     ///
     /// # Errors
     /// Any of them did not come about.
     pub fn with_connected_server(&mut self, name: &str) -> Result<Server> {
         let server = self.lab.add_server(name)?;
-        self.apply(&[&server])?;
-        self.start_translator(&[])?;
-        self.connect(&server)?;
+        self.connect_all(&[&server])?;
         Ok(server)
     }
 

@@ -130,6 +130,15 @@ impl Translator {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
+    /// SIGKILL: nothing of what it set up is taken down by itself.
+    ///
+    /// # Errors
+    /// It did not end within 10 s.
+    pub fn kill(mut self) -> Result<ExitStatus> {
+        self.process.signal("KILL")?;
+        self.process.wait(LIMIT)
+    }
+
     /// SIGTERM, as systemd stops it.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! What a server must not do: pretend to be another one, or reach anything at home.
 
+use std::net::Ipv4Addr;
+
 use anyhow::Result;
 use lab::site::on_site;
 use lab::topology::{HOME_LAN, PI, PI_LAN, WEB};
@@ -44,9 +46,7 @@ fn a_packet_from_outside_its_peers_prefix_is_dropped_and_counted() {
 fn a_server_cannot_send_in_the_name_of_another() {
     on_site(|site| {
         let (honest, forger) = (site.lab.add_server("honest")?, site.lab.add_server("forger")?);
-        site.apply(&[&honest, &forger])?;
-        site.start_translator(&[])?;
-        site.connect(&forger)?;
+        site.connect_all(&[&honest, &forger])?;
 
         let count = dropped(site, "source_outside_prefix", || {
             ping_from(&forger, &honest.address().to_string(), &format!("64:ff9b::{WEB}")).map(drop)
@@ -61,11 +61,12 @@ fn a_server_cannot_send_in_the_name_of_another() {
 fn a_packet_to_a_private_address_is_dropped_and_counted() {
     on_site(|site| {
         let web = site.with_connected_server("web")?;
-        let private =
-            [HOME_LAN.to_string(), PI_LAN.to_string(), "10.0.0.1".into(), "127.0.0.1".into(), "169.254.1.1".into()];
+        let private: [Ipv4Addr; 3] = [HOME_LAN, [10, 0, 0, 1].into(), [169, 254, 1, 1].into()];
+        let private = private.map(|address| (address, "destination_not_global"));
+        let own = [PI_LAN, Ipv4Addr::LOCALHOST].map(|address| (address, "destination_own_address"));
 
-        for address in private {
-            let count = dropped(site, "destination_not_global", || {
+        for (address, reason) in private.into_iter().chain(own) {
+            let count = dropped(site, reason, || {
                 let ping = web.host().attempt(&["ping", "-n", "-c", "1", "-W", "1", &format!("64:ff9b::{address}")])?;
                 assert!(!ping.status.success(), "64:ff9b::{address} answered");
                 Ok(())
@@ -104,10 +105,7 @@ fn nothing_at_home_can_be_reached_by_any_form_of_address() {
 fn servers_cannot_reach_each_other_through_the_gateway() {
     on_site(|site| {
         let (one, other) = (site.lab.add_server("one")?, site.lab.add_server("other")?);
-        site.apply(&[&one, &other])?;
-        site.start_translator(&[])?;
-        site.connect(&one)?;
-        site.connect(&other)?;
+        site.connect_all(&[&one, &other])?;
         let _page = site.lab.serve_page(other.host(), "::", "the other server")?;
         let status = site.translator()?.status()?;
         let peers = status["datapath"]["peers"].as_array().unwrap();

@@ -51,10 +51,8 @@ fn a_peer_that_is_added_does_not_disturb_a_download_through_another() {
 fn a_peer_that_is_destroyed_loses_access_and_the_other_keeps_it() {
     on_site(|site| {
         let (stays, leaves) = (site.lab.add_server("stays")?, site.lab.add_server("leaves")?);
-        site.apply(&[&stays, &leaves])?;
-        site.start_translator(&[])?;
+        site.connect_all(&[&stays, &leaves])?;
         for server in [&stays, &leaves] {
-            site.connect(server)?;
             server.curl(PAGE)?;
         }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use lab::binaries::{TRANSLATOR, built};
 use lab::site::{Site, on_site};
 
-use crate::life::{network_of, settled};
+use crate::life::{check_network_is, network_of};
 
 /// A start of the translator that must fail.
 struct Start<'a> {
@@ -45,9 +45,8 @@ fn check(site: &Site, document: &str, start: &Start<'_>) -> Result<()> {
     assert_eq!(output.status.code(), Some(start.code), "{said}");
     assert!(errors.len() == 1 && errors[0].contains(start.says), "expected {:?} in\n{said}", start.says);
     assert!(said.lines().last() == errors.first().copied(), "the error is the last line:\n{said}");
-    assert_eq!(settled(&network_of(&site.lab.pi)?), settled(&before), "{:?} left something behind", start.says);
     assert!(!control.exists(), "the control socket stayed behind");
-    Ok(())
+    check_network_is(&site.lab.pi, &before)
 }
 
 /// A site whose document has a gateway without peers; the document's path as text.
