@@ -8,8 +8,9 @@ use packet::ipv6::Ipv6;
 
 use crate::drop::Refusal;
 use crate::network::{self, Network};
+use crate::policy::{self, Policy};
 use crate::pool4::PortPool;
-use crate::{Config, DropReason, policy};
+use crate::{Config, DropReason};
 
 /// A packet from inside, on its way to `destination`. The source of an IPv4 peer is a mapped address.
 #[derive(Debug)]
@@ -28,11 +29,11 @@ pub(crate) struct FromOutside {
 }
 
 /// Reads a packet from a peer. What is not ours is never answered, so addresses come first.
-pub(crate) fn from_inside(config: &Config, bytes: &[u8]) -> Result<FromInside, Refusal> {
+pub(crate) fn from_inside(config: &Config, policy: &Policy, bytes: &[u8]) -> Result<FromInside, Refusal> {
     match Family::of(bytes).ok_or(DropReason::Malformed)? {
         Family::V6 => {
             let ip = Ipv6::parse(bytes)?;
-            policy::source6(config, ip.source())?;
+            policy.source6(ip.source())?;
             let destination = config.pool6.extract(ip.destination()).ok_or(DropReason::DestinationOutsidePool6)?;
             Ok(FromInside { network: network::read6(ip)?, source: ip.source(), destination })
         }

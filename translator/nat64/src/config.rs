@@ -54,7 +54,8 @@ pub enum Filtering {
 
 /// Bounds of the tables. What would exceed one is a counted drop.
 ///
-/// A peer is an inside /64 or a single inside IPv4 address.
+/// A peer is an inside /64 or a single inside IPv4 address. Sessions that the outside starts may take half of the
+/// sessions there are, in total and of each peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// BIB entries of all protocols together.

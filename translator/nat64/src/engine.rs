@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Sessions that one call of [`Engine::handle_timeout`] lets go, so that it takes less than a millisecond.
-const EXPIRED_AT_ONCE: usize = 2048;
+const EXPIRED_AT_ONCE: usize = 256;
 
 /// The NAT64 engine.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Engine {
         self.state.retain(|mapping, remote| {
             let may_stay_inside = match mapping.inner.ipv4() {
                 Some(address) => policy::source4(&config, address).is_ok(),
-                None => keeps_pool6 && policy::source6(&config, mapping.inner.address).is_ok(),
+                None => keeps_pool6 && policy.source6(mapping.inner.address).is_ok(),
             };
             may_stay_inside && pool4::covers(&config.pool4, mapping.outer) && policy.destination(remote.address).is_ok()
         });
@@ -150,7 +150,7 @@ impl Engine {
     }
 
     fn take_inside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<(), Refusal> {
-        let arrival = arrival::from_inside(&self.config, packet.bytes())?;
+        let arrival = arrival::from_inside(&self.config, &self.policy, packet.bytes())?;
         self.policy.destination(arrival.destination)?;
         let transport = read_transport(packet, &arrival.network)?;
         if transport == Transport::IcmpError {

@@ -25,37 +25,52 @@ impl SipKey {
 
     /// The hash of `words`, as SipHash-1-3 of their little-endian bytes.
     pub(crate) fn hash<const N: usize>(self, words: [u64; N]) -> u64 {
-        let mut state = [
-            self.0 ^ 0x736f_6d65_7073_6575,
-            self.1 ^ 0x646f_7261_6e64_6f6d,
-            self.0 ^ 0x6c79_6765_6e65_7261,
-            self.1 ^ 0x7465_6462_7974_6573,
-        ];
-        for word in words.into_iter().chain([(N as u64 * 8) << 56]) {
-            state[3] ^= word;
-            round(&mut state);
-            state[0] ^= word;
+        let mut state = State {
+            a: self.0 ^ 0x736f_6d65_7073_6575,
+            b: self.1 ^ 0x646f_7261_6e64_6f6d,
+            c: self.0 ^ 0x6c79_6765_6e65_7261,
+            d: self.1 ^ 0x7465_6462_7974_6573,
+        };
+        for word in words {
+            state.absorb(word);
         }
-        state[2] ^= 0xff;
-        round(&mut state);
-        round(&mut state);
-        round(&mut state);
-        state[0] ^ state[1] ^ state[2] ^ state[3]
+        state.absorb((N as u64 * 8) << 56);
+        state.c ^= 0xff;
+        state.round();
+        state.round();
+        state.round();
+        state.a ^ state.b ^ state.c ^ state.d
     }
 }
 
-#[inline]
-const fn round(v: &mut [u64; 4]) {
-    v[0] = v[0].wrapping_add(v[1]);
-    v[2] = v[2].wrapping_add(v[3]);
-    v[1] = v[1].rotate_left(13) ^ v[0];
-    v[3] = v[3].rotate_left(16) ^ v[2];
-    v[0] = v[0].rotate_left(32);
-    v[2] = v[2].wrapping_add(v[1]);
-    v[0] = v[0].wrapping_add(v[3]);
-    v[1] = v[1].rotate_left(17) ^ v[2];
-    v[3] = v[3].rotate_left(21) ^ v[0];
-    v[2] = v[2].rotate_left(32);
+struct State {
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+}
+
+impl State {
+    #[inline(always)]
+    const fn absorb(&mut self, word: u64) {
+        self.d ^= word;
+        self.round();
+        self.a ^= word;
+    }
+
+    #[inline(always)]
+    const fn round(&mut self) {
+        self.a = self.a.wrapping_add(self.b);
+        self.c = self.c.wrapping_add(self.d);
+        self.b = self.b.rotate_left(13) ^ self.a;
+        self.d = self.d.rotate_left(16) ^ self.c;
+        self.a = self.a.rotate_left(32);
+        self.c = self.c.wrapping_add(self.b);
+        self.a = self.a.wrapping_add(self.d);
+        self.b = self.b.rotate_left(17) ^ self.c;
+        self.d = self.d.rotate_left(21) ^ self.a;
+        self.c = self.c.rotate_left(32);
+    }
 }
 
 #[cfg(test)]

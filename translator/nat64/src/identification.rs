@@ -10,18 +10,23 @@ const COUNTERS: usize = 256;
 /// Counters shared by the destinations of one hash, each starting somewhere else.
 #[derive(Debug)]
 pub(crate) struct Identifications {
-    key: SipKey,
+    /// A secret odd factor: multiplication by it spreads destinations over the counters.
+    factor: u64,
     next: Box<[u16; COUNTERS]>,
 }
 
 impl Identifications {
     pub(crate) fn new(key: SipKey) -> Self {
-        Self { key, next: Box::new(std::array::from_fn(|index| key.hash([index as u64, 1]) as u16)) }
+        Self {
+            factor: key.hash([0]) | 1,
+            next: Box::new(std::array::from_fn(|index| key.hash([index as u64, 1]) as u16)),
+        }
     }
 
     /// The first of as many identifications as there are packets to come.
     pub(crate) fn take(&mut self, destination: Ipv4Addr, packets: u16) -> u16 {
-        let counter = &mut self.next[self.key.hash([u64::from(destination.to_bits())]) as usize % COUNTERS];
+        let spread = u64::from(destination.to_bits()).wrapping_mul(self.factor);
+        let counter = &mut self.next[(spread >> 56) as usize % COUNTERS];
         let first = *counter;
         *counter = first.wrapping_add(packets);
         first

@@ -18,6 +18,8 @@ pub(crate) struct Policy {
     own_addresses: Vec<Ipv4Addr>,
     pool4: Vec<Ipv4Addr>,
     allow: Vec<Ipv4Net>,
+    /// The bits of pool6, and which of an address's they are.
+    pool6: (u128, u128),
 }
 
 impl Policy {
@@ -32,7 +34,14 @@ impl Policy {
         for address in own_addresses.iter().chain(&pool4) {
             suspects[usize::from(address.octets()[0])] = true;
         }
-        Self { suspects, own_addresses, pool4, allow: config.allow.clone() }
+        let net = config.pool6.net();
+        Self {
+            suspects,
+            own_addresses,
+            pool4,
+            allow: config.allow.clone(),
+            pool6: (net.network().to_bits(), net.netmask().to_bits()),
+        }
     }
 
     /// Whether a peer may send to `destination`.
@@ -44,6 +53,18 @@ impl Policy {
             None => Ok(()),
             Some(reason) => Err(Refusal::with(reason, Reply::Prohibited)),
         }
+    }
+
+    /// Whether an inside IPv6 host may have this address (RFC 7915 §5.1, RFC 6146 §3.5).
+    pub(crate) fn source6(&self, source: Ipv6Addr) -> Result<(), DropReason> {
+        let bits = source.to_bits();
+        // ::/80 holds the unspecified address, loopback, mapped addresses, and the compatible ones that nobody has any
+        // more.
+        let is_low = bits >> 48 == 0;
+        if is_low || source.is_multicast() || source.is_unicast_link_local() {
+            return Err(DropReason::IllegalSource);
+        }
+        if bits & self.pool6.1 == self.pool6.0 { Err(DropReason::SourceInPool6) } else { Ok(()) }
     }
 
     /// Whether a packet may come from this outside address (RFC 7915 §4.1).
@@ -73,20 +94,6 @@ impl Policy {
         };
         is_refused.then_some(DropReason::DestinationNotGlobal)
     }
-}
-
-/// Whether an inside IPv6 host may have this address (RFC 7915 §5.1, RFC 6146 §3.5).
-pub(crate) fn source6(config: &Config, source: Ipv6Addr) -> Result<(), DropReason> {
-    // ::/96 holds the unspecified address, loopback, and the IPv4-compatible ones that nobody has any more.
-    let is_low = source.to_bits() >> 32 == 0;
-    let is_mapped = source.to_ipv4_mapped().is_some();
-    if is_low || is_mapped || source.is_multicast() || source.is_unicast_link_local() || source == config.address6 {
-        return Err(DropReason::IllegalSource);
-    }
-    if config.pool6.net().contains(&source) {
-        return Err(DropReason::SourceInPool6);
-    }
-    Ok(())
 }
 
 /// Whether an inside IPv4 host may have this address.

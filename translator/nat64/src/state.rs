@@ -89,10 +89,27 @@ impl State {
         self.tables[protocol as usize].bib.entry(bib)
     }
 
-    /// Whether filtering lets a packet from outside start a session with a mapping.
+    /// Whether a packet from outside may start a session with a mapping.
+    ///
+    /// Filtering decides; and whoever floods a mapping from outside takes half of the sessions at most, so that the
+    /// inside can still start some.
     pub(crate) fn admits(&self, protocol: Protocol, bib: BibIndex, remote: Remote) -> Result<(), DropReason> {
-        let filter = &self.tables[protocol as usize].filter;
-        if filter.admits(bib, remote.address) { Ok(()) } else { Err(DropReason::FilteredByAddress) }
+        let tables = &self.tables[protocol as usize];
+        if !tables.filter.admits(bib, remote.address) {
+            return Err(DropReason::FilteredByAddress);
+        }
+        if self.sessions() >= self.limits.sessions as usize / 2 {
+            return Err(DropReason::SessionsFull);
+        }
+        if self.peers.peer(tables.bib.entry(bib).peer).sessions >= self.limits.sessions_per_peer / 2 {
+            return Err(DropReason::PeerSessionsFull);
+        }
+        Ok(())
+    }
+
+    /// Sessions of all protocols.
+    fn sessions(&self) -> usize {
+        self.tables.iter().map(|tables| tables.sessions.len()).sum()
     }
 
     pub(crate) fn tcp(&self, session: SessionIndex) -> TcpState {
@@ -145,7 +162,7 @@ impl State {
         remote: Remote,
         (tcp, lifetime): (TcpState, Lifetime),
     ) -> Result<(), DropReason> {
-        if self.tables.iter().map(|tables| tables.sessions.len()).sum::<usize>() >= self.limits.sessions as usize {
+        if self.sessions() >= self.limits.sessions as usize {
             return Err(DropReason::SessionsFull);
         }
         let tables = &mut self.tables[protocol as usize];

@@ -130,7 +130,7 @@ impl Transport {
         }
         let is_error = match family {
             Family::V4 => icmp::v4::is_error(message.kind()),
-            Family::V6 => icmp::v6::is_error(message.kind()),
+            Family::V6 => icmp::v6::is_error(message.kind()) && message.kind() != icmp::v6::REDIRECT,
         };
         is_error.then_some(Self::IcmpError)
     }

@@ -27,14 +27,28 @@ fn the_bib_ends() {
 }
 
 #[test]
-fn the_session_table_ends_for_both_sides_and_leaves_no_mapping_behind() {
+fn the_session_table_ends_and_leaves_no_mapping_behind() {
     let mut lab = lab(Limits { sessions: 2, ..Limits::default() });
-    let outer = lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent().source.to_string();
-    lab.outside(&udp("8.8.8.8:1", &outer, b"")).sent();
+    lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent();
+    lab.inside(&udp(&from(0, 1), &via("8.8.8.8:53"), b"")).sent();
 
-    assert_eq!(lab.outside(&udp("8.8.8.8:2", &outer, b"")).dropped(), DropReason::SessionsFull);
     assert_eq!(lab.inside(&udp(&from(1, 1), &via(DNS), b"")).dropped(), DropReason::SessionsFull);
     assert_eq!(lab.sizes(), (1, 2));
+}
+
+#[test]
+fn a_flood_from_outside_takes_half_of_the_sessions_and_leaves_the_rest() {
+    let mut lab = lab(Limits { sessions: 8, sessions_per_peer: 4, ..Limits::default() });
+    let one = lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent().source.to_string();
+    let two = lab.inside(&udp(&from(1, 1), &via(DNS), b"")).sent().source.to_string();
+    lab.outside(&udp("8.8.8.8:1", &one, b"")).sent();
+
+    assert_eq!(lab.outside(&udp("8.8.8.8:2", &one, b"")).dropped(), DropReason::PeerSessionsFull);
+    lab.outside(&udp("8.8.8.8:1", &two, b"")).sent();
+    let three = lab.inside(&udp(&from(2, 1), &via(DNS), b"")).sent().source.to_string();
+    assert_eq!(lab.outside(&udp("8.8.8.8:1", &three, b"")).dropped(), DropReason::SessionsFull);
+    lab.inside(&udp(&from(0, 1), &via("8.8.4.4:53"), b"")).sent();
+    lab.outside(&udp(DNS, &one, b"")).sent();
 }
 
 #[test]

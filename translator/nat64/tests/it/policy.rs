@@ -57,7 +57,7 @@ fn own_addresses_are_refused_whatever_is_allowed() {
 #[test]
 fn sources_no_host_may_have_are_dropped_silently() {
     let mut lab = Lab::new();
-    for source in ["::", "::1", "ff02::1", "fe80::1", "::ffff:1.2.3.4", "::1.2.3.4", "fd64:ff9b::1"] {
+    for source in ["::", "::1", "ff02::1", "fe80::1", "::ffff:1.2.3.4", "::1.2.3.4"] {
         let packet = udp(&format!("[{source}]:1"), &via("9.9.9.9:53"), b"");
         assert_eq!(lab.inside(&packet).dropped(), DropReason::IllegalSource, "{source}");
     }
@@ -103,7 +103,7 @@ fn other_protocols_are_refused_with_an_error() {
 #[test]
 fn icmp_that_is_neither_echo_nor_error_is_dropped() {
     let mut lab = Lab::new();
-    for kind in [130, 133, 135, 200] {
+    for kind in [130, 133, 135, 137, 200] {
         let packet = icmp("2001:db8::7", "64:ff9b::808:808", (kind, 0), [0; 4], b"");
         assert_eq!(lab.inside(&packet).dropped(), DropReason::IcmpNotTranslated, "{kind}");
     }
