@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use lab::site::Site;
 use lab::terraform::Plan;
-use lab::topology::{DNS, HOME_LAN, WEB, WEB_NAME};
+use lab::topology::{DNS, HOME_LAN, LARGE_FILE, LARGE_FILE_SHA256, WEB, WEB_NAME};
 use lab::{Host, Server};
 use nix::sys::signal::{SigSet, Signal};
 
@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Leave the lab up until Ctrl-C, and say how to enter its hosts
     #[arg(long)]
     keep: bool,
+    /// Show the binaries as they were built last
+    #[arg(long)]
+    no_build: bool,
 }
 
 const PICTURE: &str = "
@@ -37,8 +40,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut teller = Teller::new();
     lab::packages::install(|line| teller.note(line))?;
     let terraform = lab::binaries::terraform()?;
-    teller.note("building the provider and the translator");
-    build_binaries()?;
+    if !options.no_build {
+        teller.note("building the provider and the translator");
+        build_binaries()?;
+    }
 
     teller.restart();
     teller.text(PICTURE);
@@ -60,6 +65,8 @@ fn tell(teller: &Teller, site: &mut Site, options: &Options) -> Result<()> {
     apply(teller, site, &web)?;
     connect(teller, site, &web)?;
     use_it(teller, &web)?;
+    download(teller, site, &web)?;
+    stay_out(teller, site, &web)?;
 
     teller.title("What the translator says");
     teller.said(site.lab.pi.name(), "hetznat-translator status", &site.translator()?.status_text(&[])?);
@@ -105,9 +112,27 @@ fn use_it(teller: &Teller, web: &Server) -> Result<()> {
     for server in [format!("@64:ff9b::{DNS}"), format!("@{DNS}")] {
         teller.works(web.host(), &["dig", &server, "+short", WEB_NAME, "A"])?;
     }
-    teller.title("The home stays out of reach");
-    for host in [format!("[64:ff9b::{HOME_LAN}]"), HOME_LAN.to_string()] {
-        teller.fails(web.host(), &["curl", "-sS", "--max-time", "2", &format!("http://{host}/")])?;
+    Ok(())
+}
+
+fn download(teller: &Teller, site: &Site, web: &Server) -> Result<()> {
+    site.lab.publish_large_file()?;
+    teller.title("A file of 200 MB by name");
+    let told = "fetched %{size_download} bytes from %{remote_ip} in %{time_total} s\\n";
+    let path = web.host().directory().join(LARGE_FILE);
+    let path = path.to_str().context("a path is text")?;
+    let url = format!("http://{WEB_NAME}/{LARGE_FILE}");
+    teller.works(web.host(), &["curl", "-sS", "--fail", "--max-time", "60", "-o", path, "-w", told, &url])?;
+    teller.works(web.host(), &["sh", "-c", &format!("echo {LARGE_FILE_SHA256} {path} | sha256sum --check")])
+}
+
+fn stay_out(teller: &Teller, site: &Site, web: &Server) -> Result<()> {
+    teller.title("What is at home stays out of reach");
+    let page = format!("http://{HOME_LAN}/");
+    let _router = site.lab.serve_page(&site.lab.home, "::", "the home's router")?;
+    teller.works(&site.lab.pi, &["curl", "-sS", "--max-time", "2", &page])?;
+    for url in [&page, &format!("http://[64:ff9b::{HOME_LAN}]/")] {
+        teller.fails(web.host(), &["curl", "-sS", "--max-time", "2", url])?;
     }
     Ok(())
 }
