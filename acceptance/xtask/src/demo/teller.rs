@@ -63,7 +63,25 @@ impl Teller {
     fn run(&self, host: &Host, words: &[&str]) -> Result<bool> {
         let output = host.attempt(words)?;
         let text = [output.stdout, output.stderr].concat();
-        self.said(host.name(), &words.join(" "), &String::from_utf8_lossy(&text));
+        let line: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+        self.said(host.name(), &line.join(" "), &String::from_utf8_lossy(&text));
         Ok(output.status.success())
+    }
+}
+
+/// As one would type it into a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{word}'") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_one_would_type_it() {
+        assert_eq!(quoted("64:ff9b::203.0.112.80"), "64:ff9b::203.0.112.80");
+        assert_eq!(quoted("http://[::1]/"), "'http://[::1]/'");
     }
 }
