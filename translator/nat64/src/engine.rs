@@ -4,12 +4,13 @@
 //! (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched until all
 //! that may refuse it has spoken, so that an ICMP error can quote it.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use ipnet::IpNet;
 use packet::ipv4::Ipv4;
-use packet::{Checksum, Family, Packet};
+use packet::{Checksum, Family, Offload, Packet, segment};
 
 use crate::arrival::{self, FromInside, FromOutside};
 use crate::drop::Refusal;
@@ -17,7 +18,7 @@ use crate::hash::SipKey;
 use crate::identification::Identifications;
 use crate::network::Network;
 use crate::policy::{self, Policy};
-use crate::reply::{self, RateLimit};
+use crate::reply::{self, RateLimit, Reply};
 use crate::state::{Expired, State};
 use crate::timers::{Clock, Tick};
 use crate::transmit::TransmitQueue;
@@ -251,13 +252,24 @@ impl Engine {
     /// Counts a drop, and tells the sender where it should hear of it.
     fn refuse(&mut self, now: Tick, side: Side, packet: &Packet<'_>, refusal: Refusal) -> Verdict {
         self.stats.count_drop(refusal.reason);
-        if let Some(reply) = refusal.reply {
-            let error = reply::error(reply, packet.bytes(), self.error_source4(side, packet), self.config.address6);
-            if let Some(bytes) = error {
-                self.send_error(now, side, packet, bytes);
-            }
+        if let Some(reply) = refusal.reply
+            && reply::may_be_answered(packet.bytes())
+        {
+            self.answer(now, side, packet, reply);
         }
         Verdict::Drop(refusal.reason)
+    }
+
+    fn answer(&mut self, now: Tick, side: Side, packet: &Packet<'_>, reply: Reply) {
+        let is_sent = self.error_rate.admits(now, packet.bytes()) && {
+            let sources = (self.error_source4(side, packet), self.config.address6);
+            let error = reply::error(reply, &as_it_was_sent(packet), sources);
+            error.is_some_and(|bytes| self.transmit.push(side, bytes).is_ok())
+        };
+        match is_sent {
+            true => self.stats.errors_sent += 1,
+            false => self.stats.errors_suppressed += 1,
+        }
     }
 
     /// Towards the internet the engine is the pool4 address that was spoken to: the kernel takes a packet from `address4`,
@@ -270,13 +282,20 @@ impl Engine {
         let in_pool4 = |address: &Ipv4Addr| self.config.pool4.iter().any(|part| part.address == *address);
         spoken_to.filter(in_pool4).unwrap_or(self.config.address4)
     }
+}
 
-    fn send_error(&mut self, now: Tick, side: Side, about: &Packet<'_>, bytes: Vec<u8>) {
-        if self.error_rate.admits(now, about.bytes()) && self.transmit.push(side, bytes).is_ok() {
-            self.stats.errors_sent += 1;
-        } else {
-            self.stats.errors_suppressed += 1;
-        }
+/// What the sender of a super-packet knows of it: the first segment, with a complete checksum.
+fn as_it_was_sent<'p>(packet: &'p Packet<'_>) -> Cow<'p, [u8]> {
+    if packet.offload == Offload::default() {
+        return Cow::Borrowed(packet.bytes());
+    }
+    let mut first = None;
+    let cut = segment::segment(packet, |part| {
+        first.get_or_insert_with(|| part.to_vec());
+    });
+    match (cut, first) {
+        (Ok(()), Some(first)) => Cow::Owned(first),
+        _ => Cow::Borrowed(packet.bytes()),
     }
 }
 

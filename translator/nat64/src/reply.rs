@@ -63,15 +63,24 @@ impl Reply {
     }
 }
 
-/// The error about `packet`, or nothing where no error may be sent (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)).
-pub(crate) fn error(reply: Reply, packet: &[u8], source4: Ipv4Addr, source6: Ipv6Addr) -> Option<Vec<u8>> {
+/// Whether an error may be sent about `packet` at all (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)).
+pub(crate) fn may_be_answered(packet: &[u8]) -> bool {
+    match Family::of(packet) {
+        Some(Family::V4) => Ipv4::parse_quoted(packet).ok().and_then(sender4).is_some(),
+        Some(Family::V6) => Ipv6::parse_quoted(packet).ok().and_then(sender6).is_some(),
+        None => false,
+    }
+}
+
+/// The error about `packet` from one of two sources, or nothing where none may be sent.
+pub(crate) fn error(reply: Reply, packet: &[u8], (source4, source6): (Ipv4Addr, Ipv6Addr)) -> Option<Vec<u8>> {
     let (words, addresses, longest) = match Family::of(packet)? {
         Family::V4 => {
-            let destination = may_be_answered4(Ipv4::parse_quoted(packet).ok()?)?;
+            let destination = sender4(Ipv4::parse_quoted(packet).ok()?)?;
             (reply.v4(), Addresses::V4 { source: source4, destination }, LONGEST_ERROR4 - ipv4::HEADER_LEN)
         }
         Family::V6 => {
-            let destination = may_be_answered6(Ipv6::parse_quoted(packet).ok()?)?;
+            let destination = sender6(Ipv6::parse_quoted(packet).ok()?)?;
             (reply.v6(), Addresses::V6 { source: source6, destination }, LONGEST_ERROR6 - ipv6::HEADER_LEN)
         }
     };
@@ -85,8 +94,8 @@ pub(crate) fn error(reply: Reply, packet: &[u8], source4: Ipv4Addr, source6: Ipv
     Some(compose(addresses, Fields::own_icmp(addresses.family()), &message))
 }
 
-/// Whom an error about an IPv4 packet goes to.
-fn may_be_answered4(about: Ipv4<'_>) -> Option<Ipv4Addr> {
+/// Who hears of an error about an IPv4 packet.
+fn sender4(about: Ipv4<'_>) -> Option<Ipv4Addr> {
     let source = about.source();
     let is_host = !matches!(source.octets()[0], 0 | 127 | 224..);
     let is_error =
@@ -95,8 +104,8 @@ fn may_be_answered4(about: Ipv4<'_>) -> Option<Ipv4Addr> {
     (is_host && !is_error && !is_later_fragment && !about.destination().is_multicast()).then_some(source)
 }
 
-/// Whom an error about an IPv6 packet goes to.
-fn may_be_answered6(about: Ipv6<'_>) -> Option<Ipv6Addr> {
+/// Who hears of an error about an IPv6 packet.
+fn sender6(about: Ipv6<'_>) -> Option<Ipv6Addr> {
     let source = about.source();
     let upper = about.upper_layer().ok()?;
     let is_host = !source.is_multicast() && !source.is_unspecified() && !source.is_loopback();

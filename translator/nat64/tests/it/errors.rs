@@ -151,6 +151,23 @@ fn errors_about_nothing_we_know_are_dropped() {
 }
 
 #[test]
+fn an_error_to_one_address_of_the_pool_says_nothing_about_another() {
+    let mut lab = Lab::with(|config| {
+        let mut second = config.pool4[0].clone();
+        second.address = "192.0.2.2".parse().unwrap();
+        config.pool4.push(second);
+    });
+    let sent = lab.inside(&udp(WEB, &via(DNS), b"question")).bytes();
+    let ours = see(&sent).source.ip().to_string();
+    let other = if ours == "192.0.2.1" { "192.0.2.2" } else { "192.0.2.1" };
+
+    let misdirected = icmp("8.8.8.8", other, (3, 1), [0; 4], &sent);
+
+    assert_eq!(lab.outside(&misdirected).dropped(), DropReason::IcmpErrorWithoutSession);
+    lab.outside(&icmp("8.8.8.8", &ours, (3, 1), [0; 4], &sent)).sent();
+}
+
+#[test]
 fn errors_about_errors_and_about_later_fragments_are_dropped() {
     let (mut lab, sent) = lab_with_session();
     let to = POOL4.to_string();

@@ -33,6 +33,25 @@ fn a_udp_session_lasts_five_minutes_after_its_last_datagram() {
 }
 
 #[test]
+fn datagrams_of_either_side_keep_a_session() {
+    let mut lab = Lab::new();
+    for _ in 0..3 {
+        lab.inside(&udp(WEB, &via(DNS), b"")).sent();
+        lab.pass(Duration::from_secs(200));
+    }
+    assert_eq!(lab.sizes(), (1, 1));
+}
+
+#[test]
+fn the_port_of_an_expired_mapping_is_free_again() {
+    let mut lab = Lab::with(|config| config.pool4[0].ports = 5000..=5000);
+    lab.inside(&udp(WEB, &via(DNS), b"")).sent();
+    lab.pass(Duration::from_secs(300));
+
+    assert_eq!(lab.inside(&udp("[2001:db8:9::9]:1", &via(DNS), b"")).sent().source.port(), 5000);
+}
+
+#[test]
 fn an_echo_lasts_a_minute() {
     let mut lab = Lab::new();
     lab.inside(&echo("2001:db8::7", "64:ff9b::808:808", 128, 77)).sent();

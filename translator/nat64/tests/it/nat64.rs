@@ -152,7 +152,7 @@ fn segments_that_open_nothing_need_a_mapping_inside_and_a_session_outside() {
 }
 
 #[test]
-fn a_checksum_of_zero_is_made_for_ipv6_and_a_computed_zero_never_sent() {
+fn a_missing_checksum_is_made_for_ipv6() {
     let mut lab = Lab::new();
     let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
     let mut answer = udp(DNS, &outer, b"without a checksum");
@@ -162,6 +162,19 @@ fn a_checksum_of_zero_is_made_for_ipv6_and_a_computed_zero_never_sent() {
 
     assert_ne!(back[46..48], [0, 0]);
     assert_eq!(see(&back).payload, b"without a checksum");
+}
+
+#[test]
+fn a_checksum_that_becomes_zero_is_sent_as_all_ones() {
+    let mut lab = Lab::new();
+    let first = lab.inside(&udp(WEB, &via(DNS), &[0, 0])).bytes();
+    // What the checksum was, added to the sum, makes it zero.
+    let balance = [first[26], first[27]];
+
+    let bytes = lab.inside(&udp(WEB, &via(DNS), &balance)).bytes();
+
+    assert_eq!(bytes[26..28], [0xff, 0xff]);
+    assert_eq!(see(&bytes).payload, balance);
 }
 
 #[test]

@@ -141,7 +141,10 @@ fn segments_larger_than_the_tunnel_are_answered_with_its_mtu() {
     let (outcome, _) = lab.handle(Side::Outside, &bytes, offload(SegmentKind::Tcp, 1400));
 
     assert_eq!(outcome.dropped(), DropReason::PacketTooBig);
-    assert_eq!(lab.reply().1.rest, [0, 0, 5, 112]);
+    let (_, error) = lab.reply();
+    assert_eq!(error.rest, [0, 0, 5, 112]);
+    let sent = &cut(&bytes, offload(SegmentKind::Tcp, 1400))[0];
+    assert_eq!(error.payload, sent[..error.payload.len()], "the quote is a packet the sender knows");
 }
 
 #[test]
