@@ -276,6 +276,9 @@ fn errors_are_never_answered_with_errors() {
 
     let error = icmp(WEB_ADDRESS, "64:ff9b::a00:1", (1, 4), [0; 4], &[0; 48]);
     assert_eq!(lab.inside(&error).dropped(), DropReason::DestinationNotGlobal);
+
+    let error = with_ipv4(icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &[0; 28]), |ip| ip.time_to_live = 1);
+    assert_eq!(lab.outside(&error).dropped(), DropReason::HopLimitExceeded);
     assert!(lab.transmits().is_empty());
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use nat64::{Engine, Limits, Side, Verdict};
+use nat64::{Engine, Filtering, Limits, Side, Verdict};
 use packet::{Checksum, HEADROOM, Offload, Packet, SegmentKind, Segments};
 use proptest::prelude::*;
 
@@ -103,6 +103,88 @@ proptest! {
             lab.pass(Duration::from_secs(240));
         }
         prop_assert_eq!(lab.sizes(), (0, 0));
+    }
+}
+
+/// What can happen to an engine.
+#[derive(Clone, Debug)]
+enum Event {
+    FromInside { inner: String, remote: usize, flags: Option<&'static str> },
+    FromOutside { port: u16, remote: usize, flags: Option<&'static str> },
+    Passes(u64),
+    Leaves(usize),
+    Reconfigured { ports: u16, filtering: Filtering, allows_first_remote: bool },
+}
+
+const PREFIXES: [&str; 4] = ["2001:db8::/64", "2001:db8:0:1::/64", "198.18.0.0/24", "2001:db8::/32"];
+
+fn event() -> impl Strategy<Value = Event> {
+    let flags = || proptest::sample::select(vec![None, Some("S"), Some("SA"), Some("A"), Some("FA"), Some("R")]);
+    prop_oneof![
+        8 => (endpoint(), 0usize..3, flags()).prop_map(|(inner, remote, flags)| Event::FromInside { inner, remote, flags }),
+        4 => (2000u16..2030, 0usize..3, flags()).prop_map(|(port, remote, flags)| Event::FromOutside { port, remote, flags }),
+        2 => (0u64..400).prop_map(Event::Passes),
+        1 => (0usize..PREFIXES.len()).prop_map(Event::Leaves),
+        1 => (1u16..30, any::<bool>(), any::<bool>()).prop_map(|(ports, by_address, allows_first_remote)| {
+            let filtering = if by_address { Filtering::AddressDependent } else { Filtering::EndpointIndependent };
+            Event::Reconfigured { ports, filtering, allows_first_remote }
+        }),
+    ]
+}
+
+fn happen(lab: &mut Lab, event: Event) {
+    match event {
+        Event::FromInside { inner, remote, flags } => {
+            let to = towards(&inner, REMOTES[remote]);
+            let packet = flags.map_or_else(|| udp(&inner, &to, b"x"), |flags| tcp(&inner, &to, flags));
+            if let Outcome::Sent(bytes) = lab.inside(&packet) {
+                let seen = see(&bytes);
+                assert!(
+                    lab.config.pool4[0].ports.contains(&seen.source.port()) && seen.destination == at(REMOTES[remote])
+                );
+            }
+        }
+        Event::FromOutside { port, remote, flags } => {
+            let to = format!("{POOL4}:{port}");
+            let packet =
+                flags.map_or_else(|| udp(REMOTES[remote], &to, b"x"), |flags| tcp(REMOTES[remote], &to, flags));
+            if let Outcome::Sent(bytes) = lab.outside(&packet) {
+                see(&bytes);
+            }
+        }
+        Event::Passes(secs) => lab.pass(Duration::from_secs(secs)),
+        Event::Leaves(prefix) => lab.engine.forget_inside(PREFIXES[prefix].parse().unwrap()),
+        Event::Reconfigured { ports, filtering, allows_first_remote } => lab.reconfigure(|config| {
+            config.pool4[0].ports = 2000..=2000 + ports;
+            config.filtering = filtering;
+            config.own_addresses = if allows_first_remote { vec![] } else { vec!["9.9.9.9".parse().unwrap()] };
+        }),
+    }
+    lab.transmits().iter().for_each(|transmit| drop(see(&transmit.bytes)));
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_nothing_leaks(events in proptest::collection::vec(event(), 1..150)) {
+        let mut lab = Lab::with(|config| {
+            config.pool4[0].ports = 2000..=2019;
+            config.limits = Limits { bib_entries: 30, sessions: 40, bib_entries_per_peer: 20, sessions_per_peer: 20 };
+        });
+        for event in events {
+            happen(&mut lab, event);
+            let (bib, sessions) = lab.sizes();
+            prop_assert!(bib <= 30 && sessions <= 40 && bib <= sessions);
+            prop_assert_eq!(lab.engine.poll_timeout().is_some(), sessions > 0);
+        }
+        lab.engine.forget_inside("::/0".parse().unwrap());
+        lab.engine.forget_inside("0.0.0.0/0".parse().unwrap());
+        prop_assert_eq!(lab.sizes(), (0, 0));
+
+        // Every port and every peer's share is free again.
+        lab.reconfigure(|config| (config.pool4[0].ports, config.own_addresses) = (2000..=2019, vec![]));
+        for port in 3000..3020 {
+            lab.inside(&udp(&format!("[2001:db8::1]:{port}"), &via(REMOTES[0]), b"")).sent();
+        }
     }
 }
 
