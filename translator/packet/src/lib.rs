@@ -35,8 +35,6 @@ pub mod protocol {
     pub const ROUTING: u8 = 43;
     /// IPv6 fragment header (RFC 8200 §4.5).
     pub const FRAGMENT: u8 = 44;
-    /// IPv6 authentication header (RFC 4302).
-    pub const AUTHENTICATION: u8 = 51;
     /// ICMP for IPv6 (RFC 4443).
     pub const ICMPV6: u8 = 58;
     /// IPv6 destination options (RFC 8200 §4.6).
