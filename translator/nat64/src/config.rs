@@ -69,8 +69,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A BIB entry with a session was measured at 104 bytes: full tables cost some 40 MiB. A peer may take a quarter of the
-    /// ports of one pool4 address, its share when four are busy, and far more than a server's software opens.
+    /// A BIB entry with a session was measured at 104 bytes: full tables cost some 40 MiB. A peer may take a quarter of
+    /// the ports of one pool4 address, its share when four are busy, and far more than a server's software opens.
     fn default() -> Self {
         Self { bib_entries: 1 << 18, sessions: 1 << 19, bib_entries_per_peer: 1 << 14, sessions_per_peer: 1 << 16 }
     }

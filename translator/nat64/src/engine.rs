@@ -1,8 +1,8 @@
 //! The engine: the only file that knows the order of the steps.
 //!
-//! From inside: header and source, policy, transport, size, state (filtering and updating BIB and sessions), translation
-//! (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched until all
-//! that may refuse it has spoken, so that an ICMP error can quote it.
+//! From inside: header and source, policy, transport, size, state (filtering and updating BIB and sessions),
+//! translation (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched
+//! until all that may refuse it has spoken, so that an ICMP error can quote it.
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
@@ -272,8 +272,8 @@ impl Engine {
         }
     }
 
-    /// Towards the internet the engine is the pool4 address that was spoken to: the kernel takes a packet from `address4`,
-    /// which is its own, for a martian, and conntrack would not relate it to the session it is about.
+    /// Towards the internet the engine is the pool4 address that was spoken to: the kernel takes a packet from
+    /// `address4`, which is its own, for a martian, and conntrack would not relate it to the session it is about.
     fn error_source4(&self, side: Side, about: &Packet<'_>) -> Ipv4Addr {
         let spoken_to = match side {
             Side::Inside => None,

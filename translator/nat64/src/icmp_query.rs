@@ -1,4 +1,5 @@
-//! ICMP queries, which are echoes (RFC 6146 §3.5.3): mapped by identifier, and only a request from inside starts a mapping.
+//! ICMP queries, which are echoes (RFC 6146 §3.5.3): mapped by identifier, and only a request from inside starts a
+//! mapping.
 
 use crate::DropReason;
 use crate::drop::Refusal;

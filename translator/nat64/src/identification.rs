@@ -1,5 +1,5 @@
-//! Identifications of the IPv4 packets the engine makes of others (RFC 6864): unique for a while per destination, and not
-//! to be predicted by one who watches another.
+//! Identifications of the IPv4 packets the engine makes of others (RFC 6864): unique for a while per destination, and
+//! not to be predicted by one who watches another.
 
 use std::net::Ipv4Addr;
 

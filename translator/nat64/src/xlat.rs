@@ -1,7 +1,7 @@
 //! Translation of headers (RFC 7915), in the caller's buffer, with checksums updated by difference (RFC 1624).
 //!
-//! A super-packet is translated once, as the one packet it looks like: everything that a segment does not share with the
-//! others is made when it is cut. That this gives the same packets is a law the tests hold.
+//! A super-packet is translated once, as the one packet it looks like: everything that a segment does not share with
+//! the others is made when it is cut. That this gives the same packets is a law the tests hold.
 
 pub(crate) mod compose;
 pub(crate) mod fragment;

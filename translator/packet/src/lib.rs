@@ -1,7 +1,8 @@
 //! Packets as bytes: borrowed views of the headers, checksums, the virtio-net header, cutting super-packets.
 //!
 //! Everything here treats its bytes as hostile. Lengths are checked once, when a view is made (`parse`); afterwards a
-//! view only reads inside what it checked. Nothing here allocates for a packet of ordinary size, and nothing keeps state.
+//! view only reads inside what it checked. Nothing here allocates for a packet of ordinary size, and nothing keeps
+//! state.
 #![forbid(unsafe_code)]
 
 pub mod checksum;

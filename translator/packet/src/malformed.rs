@@ -11,7 +11,8 @@ pub enum Malformed {
     Truncated,
     /// A length field contradicts the bytes or the header's own minimum.
     Length,
-    /// The IPv6 header chain has what no translator may pass: a second fragment header, or an extension header behind one.
+    /// The IPv6 header chain has what no translator may pass: a second fragment header, or an extension header behind
+    /// one.
     HeaderChain,
 }
 

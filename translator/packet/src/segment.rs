@@ -1,7 +1,7 @@
 //! Cutting super-packets into the packets they stand for (TSO, USO), and completing partial checksums.
 //!
-//! Law: what comes out is what the sender would have sent without offload. Translating a super-packet and cutting it gives
-//! the same bytes as cutting it and translating the parts.
+//! Law: what comes out is what the sender would have sent without offload. Translating a super-packet and cutting it
+//! gives the same bytes as cutting it and translating the parts.
 
 use std::fmt;
 
@@ -378,14 +378,17 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120), size in any::<u16>(), is_tcp in any::<bool>()) {
+        fn no_bytes_make_it_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..120), size in any::<u16>(), is_tcp in any::<bool>(),
+        ) {
             let mut bytes = bytes;
             let end = bytes.len();
             if let Some(first) = bytes.first_mut() {
                 *first = *first & 0x0f | if is_tcp { 0x40 } else { 0x60 };
             }
             let mut packet = Packet::new(&mut bytes, 0..end);
-            packet.offload = Offload { checksum: Checksum::Partial, segments: if is_tcp { tso(size) } else { uso(size) } };
+            let segments = if is_tcp { tso(size) } else { uso(size) };
+            packet.offload = Offload { checksum: Checksum::Partial, segments };
 
             let _ = segment(&packet, |_| {});
             let _ = crate::virtio::encode(&packet);

@@ -221,7 +221,8 @@ pub(crate) fn translate(
     Ok(compose(new.addresses, fields, &payload))
 }
 
-/// The part of an error's body that quotes a packet: what RFC 4884 extensions follow is left out, and so is their length.
+/// The part of an error's body that quotes a packet: what RFC 4884 extensions follow is left out, and so is their
+/// length.
 pub(crate) fn quoted_part<'a>(family: Family, message: &Icmp<'a>) -> &'a [u8] {
     let [first, second, ..] = message.rest();
     let len = match (family, message.kind()) {

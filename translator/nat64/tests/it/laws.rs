@@ -121,8 +121,10 @@ const PREFIXES: [&str; 4] = ["2001:db8::/64", "2001:db8:0:1::/64", "198.18.0.0/2
 fn event() -> impl Strategy<Value = Event> {
     let flags = || proptest::sample::select(vec![None, Some("S"), Some("SA"), Some("A"), Some("FA"), Some("R")]);
     prop_oneof![
-        8 => (endpoint(), 0usize..3, flags()).prop_map(|(inner, remote, flags)| Event::FromInside { inner, remote, flags }),
-        4 => (2000u16..2030, 0usize..3, flags()).prop_map(|(port, remote, flags)| Event::FromOutside { port, remote, flags }),
+        8 => (endpoint(), 0usize..3, flags())
+            .prop_map(|(inner, remote, flags)| Event::FromInside { inner, remote, flags }),
+        4 => (2000u16..2030, 0usize..3, flags())
+            .prop_map(|(port, remote, flags)| Event::FromOutside { port, remote, flags }),
         2 => (0u64..400).prop_map(Event::Passes),
         1 => (0usize..PREFIXES.len()).prop_map(Event::Leaves),
         1 => (1u16..30, any::<bool>(), any::<bool>()).prop_map(|(ports, by_address, allows_first_remote)| {
