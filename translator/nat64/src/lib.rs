@@ -2,8 +2,8 @@
 //!
 //! What must stay true:
 //! * It is a pure function of what it is handed: no clock, no randomness, no thread, no socket. `now` and the seed are
-//!   arguments; packets are changed in the caller's buffer; what it makes itself waits in [`Engine::poll_transmit`]. *
-//!   Every inside endpoint has one outside endpoint per protocol, whatever it speaks to, and nobody else has the same
+//!   arguments; packets are changed in the caller's buffer; what it makes itself waits in [`Engine::poll_transmit`].
+//! * Every inside endpoint has one outside endpoint per protocol, whatever it speaks to, and nobody else has the same
 //!   one.
 //! * Nothing private is ever reached: policy speaks before any state exists.
 //! * Nothing that arrives can make it panic or grow without bound: every table has a limit, every refusal a
