@@ -47,7 +47,10 @@ pub fn install(mut say: impl FnMut(&str)) -> Result<()> {
     // Never with recommends: wireguard-tools recommends a kernel.
     let mut words = vec!["install", "--yes", "--quiet=2", "--no-install-recommends"];
     words.extend(&missing);
-    apt(&words).with_context(|| format!("install them by hand: {by_hand}"))
+    apt(&words).with_context(|| format!("install them by hand: {by_hand}"))?;
+    let still: Vec<_> = self::missing();
+    ensure!(still.is_empty(), "installed, and still on no path: what {} should bring; reinstall them", still.join(" "));
+    Ok(())
 }
 
 fn apt(words: &[&str]) -> Result<()> {

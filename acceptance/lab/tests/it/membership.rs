@@ -7,7 +7,7 @@ use contract::Document;
 use lab::Site;
 use lab::site::{TUNNEL_LIMIT, on_site};
 use lab::terraform::Plan;
-use lab::topology::{LARGE_FILE, LARGE_FILE_BYTES, LARGE_FILE_SHA256};
+use lab::topology::{LARGE_FILE, LARGE_FILE_SHA256};
 use serde_json::json;
 
 const PAGE: &str = "http://web.example/";
@@ -29,9 +29,10 @@ fn a_peer_that_is_added_does_not_disturb_a_download_through_another() {
         site.lab.publish_large_file()?;
         let first = site.with_connected_server("first")?;
         let handshake = first.latest_handshake()?;
-        // Slow enough to last longer than the second server needs.
-        let rate = (LARGE_FILE_BYTES / 15).to_string();
-        let script = format!("curl -sS --fail --limit-rate {rate} http://web.example/{LARGE_FILE} | sha256sum");
+        // Taken in slowly until the second server is there, whatever that takes; then as fast as it comes.
+        let there = first.host().directory().join("second-is-there");
+        let slowly = format!("while [ ! -e {} ]; do head -c 500000; sleep 0.1; done; cat", there.display());
+        let script = format!("curl -sS --fail http://web.example/{LARGE_FILE} | {{ {slowly}; }} | sha256sum");
         let mut download = first.host().spawn("download", &["sh", "-c", &script])?;
 
         let second = site.lab.add_server("second")?;
@@ -40,6 +41,7 @@ fn a_peer_that_is_added_does_not_disturb_a_download_through_another() {
         second.curl(PAGE)?;
 
         assert_eq!(download.ended()?, None, "the download is still running: it has seen the second server come");
+        fs::write(&there, "")?;
         download.wait(Duration::from_secs(60))?;
         assert!(download.log().starts_with(LARGE_FILE_SHA256), "{}", download.log());
         assert_eq!(first.latest_handshake()?, handshake, "the session of the first server was left alone");

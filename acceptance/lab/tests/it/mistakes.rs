@@ -116,6 +116,22 @@ fn a_document_that_cannot_be_used_stops_a_first_start() {
 }
 
 #[test]
+fn a_key_that_is_none_or_anothers_is_refused() {
+    on_applied_site(|site, document| {
+        let (bad, other) = (site.lab.pi.directory().join("bad.key"), site.lab.pi.directory().join("other.key"));
+        fs::write(&bad, "not a key\n")?;
+        site.lab.pi.script(&format!("umask 077; wg genkey >{}", other.display()))?;
+
+        for (file, says) in [(&bad, "bad.key"), (&other, "the state document expects the public key")] {
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
+            let options = ["--private-key", file.to_str().context("a path is text")?];
+            check(site, document, &Start { wrapper: &[], options: &options, code: 65, says })?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn an_unknown_option_is_answered_with_where_to_read_on() {
     on_applied_site(|site, document| {
         let options = ["--gatewya", "home"];
