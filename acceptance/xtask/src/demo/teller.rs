@@ -1,6 +1,6 @@
 //! How the demo speaks: titles with the time they came at, commands with where they ran and what they said.
-#![expect(clippy::print_stdout, reason = "the demo is for a person at a terminal")]
 
+use std::io::{self, Write as _};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -23,22 +23,23 @@ impl Teller {
     }
 
     pub(super) fn note(&self, text: &str) {
-        println!("{text} ...");
+        self.text(&format!("{text} ..."));
     }
 
     pub(super) fn text(&self, text: &str) {
-        println!("{text}");
+        // Nobody listens any more, for example because of `| head`: the demo goes on to its tear-down.
+        let _ = writeln!(io::stdout(), "{text}");
     }
 
     pub(super) fn title(&self, text: &str) {
-        println!("\n[{:4.1} s] {text}", self.start.elapsed().as_secs_f64());
+        self.text(&format!("\n[{:4.1} s] {text}", self.start.elapsed().as_secs_f64()));
     }
 
     /// A command and what it said.
     pub(super) fn said(&self, host: &str, command: &str, output: &str) {
-        println!("  {host}$ {command}");
+        self.text(&format!("  {host}$ {command}"));
         for line in output.lines().filter(|line| !line.trim().is_empty()) {
-            println!("      {line}");
+            self.text(&format!("      {line}"));
         }
     }
 
