@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt as _;
 use ipnet::Ipv4Net;
+use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteScope};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
@@ -59,7 +60,9 @@ impl Link {
         let plan = &self.plan;
         let add4 = handle.address().add(plan.index, plan.address4.into(), 32).replace();
         add4.execute().await.map_err(netlink::refused("add the gateway's IPv4 address"))?;
-        let add6 = handle.address().add(plan.index, plan.address6.into(), 128).replace();
+        let mut add6 = handle.address().add(plan.index, plan.address6.into(), 128).replace();
+        // Nobody else is on a point-to-point link, and an address under examination (RFC 4862 §5.4) is not usable yet.
+        add6.message_mut().header.flags = AddressHeaderFlags::Nodad;
         add6.execute().await.map_err(|error| match netlink::errno(&error) {
             // What the kernel says when net.ipv6.conf.*.disable_ipv6 is set.
             Some(libc::EACCES | libc::EOPNOTSUPP | libc::EAFNOSUPPORT) => Error::NoIpv6,
