@@ -7,6 +7,16 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
+/// After the lab was killed its hosts may still be writing while they die: then once more.
+const GUARD: &str = r#"
+trap '' INT TERM HUP
+cat >/dev/null
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf -- "$1" 2>/dev/null && exit
+    sleep 0.5
+done
+"#;
+
 /// A temporary directory with a guard: a process that removes it as soon as the pipe to the lab closes.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -21,7 +31,7 @@ impl Directory {
         let path = tempfile::Builder::new().prefix("hetznat-lab-").tempdir().context("temporary directory")?.keep();
         // A process group of its own: Ctrl-C in the terminal must not reach the guard.
         let mut guard = Command::new("sh")
-            .args(["-c", r#"trap '' INT TERM HUP; cat >/dev/null; rm -rf -- "$1""#, "lab-guard"])
+            .args(["-c", GUARD, "lab-guard"])
             .arg(&path)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
