@@ -8,5 +8,6 @@ mod hosts;
 mod life;
 mod membership;
 mod mistakes;
+mod path_mtu;
 mod traffic;
 mod wireguard;
