@@ -1,4 +1,5 @@
-//! The Debian packages the lab needs: only the missing ones are installed, and what is installed is said first.
+//! The Debian packages the lab and the tests need: only the missing ones are installed, and what is installed is said
+//! first.
 
 use std::process::Command;
 
@@ -6,8 +7,17 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::binaries::find;
 
+/// What the packages are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To build a lab and look at it.
+    Lab,
+    /// To run every test of the workspace.
+    Tests,
+}
+
 /// A package and the program of it that the lab runs.
-const NEEDED: [(&str, &str); 10] = [
+const LAB: [(&str, &str); 10] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("wireguard-tools", "wg-quick"),
@@ -20,18 +30,22 @@ const NEEDED: [(&str, &str); 10] = [
     ("util-linux", "nsenter"),
 ];
 
+/// What judges the scripts and the unit that we ship.
+const TESTS: [(&str, &str); 3] = [("dash", "dash"), ("shellcheck", "shellcheck"), ("systemd", "systemd-analyze")];
+
 /// The packages whose program is on no path.
 #[must_use]
-pub fn missing() -> Vec<&'static str> {
-    NEEDED.iter().filter(|(_, program)| find(program).is_none()).map(|(package, _)| *package).collect()
+pub fn missing(purpose: Purpose) -> Vec<&'static str> {
+    let tests = if purpose == Purpose::Tests { &TESTS[..] } else { &[] };
+    LAB.iter().chain(tests).filter(|(_, program)| find(program).is_none()).map(|(package, _)| *package).collect()
 }
 
 /// Installs what is missing; `say` hears about it first.
 ///
 /// # Errors
 /// Something is missing and the caller is not root or has no `apt-get`, or the installation went wrong.
-pub fn install(mut say: impl FnMut(&str)) -> Result<()> {
-    let missing = missing();
+pub fn install(purpose: Purpose, mut say: impl FnMut(&str)) -> Result<()> {
+    let missing = missing(purpose);
     if missing.is_empty() {
         return Ok(());
     }
@@ -48,7 +62,7 @@ pub fn install(mut say: impl FnMut(&str)) -> Result<()> {
     let mut words = vec!["install", "--yes", "--quiet=2", "--no-install-recommends"];
     words.extend(&missing);
     apt(&words).with_context(|| format!("install them by hand: {by_hand}"))?;
-    let still: Vec<_> = self::missing();
+    let still: Vec<_> = self::missing(purpose);
     ensure!(still.is_empty(), "installed, and still on no path: what {} should bring; reinstall them", still.join(" "));
     Ok(())
 }

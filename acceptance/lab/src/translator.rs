@@ -63,6 +63,12 @@ impl Translator {
         self.host.run(&[&fixed, options].concat())
     }
 
+    /// What a person on the Pi types to see the status.
+    #[must_use]
+    pub fn status_command(&self) -> String {
+        format!("{} status --control {}", self.binary.display(), self.control.display())
+    }
+
     /// How many packets were dropped for a reason.
     ///
     /// # Errors
@@ -112,12 +118,6 @@ impl Translator {
     #[must_use]
     pub fn log(&self) -> String {
         self.process.log()
-    }
-
-    /// The process.
-    #[must_use]
-    pub fn process(&self) -> &Process {
-        &self.process
     }
 
     /// Resident memory in KiB.

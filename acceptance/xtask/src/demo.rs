@@ -7,6 +7,7 @@ mod teller;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use lab::packages::Purpose;
 use lab::site::Site;
 use lab::terraform::Plan;
 use lab::topology::{DNS, HOME_LAN, LARGE_FILE, LARGE_FILE_SHA256, WEB, WEB_NAME};
@@ -38,7 +39,7 @@ const PICTURE: &str = "
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut teller = Teller::new();
-    lab::packages::install(|line| teller.note(line))?;
+    lab::packages::install(Purpose::Lab, |line| teller.note(line))?;
     let terraform = lab::binaries::terraform()?;
     if !options.no_build {
         teller.note("building the provider and the translator");
@@ -144,7 +145,9 @@ fn keep(teller: &Teller, site: &Site, web: &Server) -> Result<()> {
     for host in hosts {
         teller.text(&format!("  {:<12} {}", host.name(), host.entry()));
     }
-    teller.text(&format!("\n  terraform's directory: {}", site.terraform.directory().display()));
+    let directory = site.terraform.directory().display();
+    teller.text(&format!("\n  on pi: {}", site.translator()?.status_command()));
+    teller.text(&format!("  on workstation: cd {directory} && TF_CLI_CONFIG_FILE=$PWD/terraform.rc terraform plan"));
     // Waited for rather than died of: the tear-down is part of what is shown.
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
     signals.thread_block()?;

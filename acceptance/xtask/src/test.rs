@@ -3,6 +3,7 @@
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Result, ensure};
+use lab::packages::Purpose;
 
 use crate::cargo::{build_binaries, cargo, status};
 
@@ -30,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn prepare_lab() -> Result<()> {
-    lab::packages::install(|line| eprintln!("{line}"))?;
+    lab::packages::install(Purpose::Tests, |line| eprintln!("{line}"))?;
     ensure!(
         nix::unistd::geteuid().is_root(),
         "the end-to-end tests make network namespaces, which needs root; run again as root, or leave them out with --fast"

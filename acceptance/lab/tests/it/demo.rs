@@ -63,8 +63,8 @@ fn told_until(said: &mut impl BufRead, last: &str) -> Result<Vec<String>> {
 fn a_kept_demo_can_be_entered_and_goes_with_ctrl_c() -> Result<()> {
     let mut demo = demo(&["--keep"])?.spawn()?;
     let mut said = BufReader::new(demo.stdout.take().context("stdout is a pipe")?);
-    let told = told_until(&mut said, "terraform's directory: ")?;
-    let directory = told.last().and_then(|line| line.split(": ").nth(1)).context("the directory is told")?;
+    let told = told_until(&mut said, "on workstation: cd ")?;
+    let directory = told.last().and_then(|line| line.split(' ').nth(5)).context("the directory is told")?;
     let lab = Path::new(directory).parent().context("the lab's directory")?.to_owned();
     let entry = told.iter().find(|line| line.starts_with("  pi ")).context("the pi's entry is told")?;
     let enter = entry.trim_start().trim_start_matches("pi").trim().trim_end_matches("bash");
