@@ -64,6 +64,8 @@ impl Resource for Peer {
         let planned = planned.with_keys()?;
         let owner = Owner::draw()?;
         let (client, mark) = (cx.client.clone(), owner.clone());
+        // Before the entry can exist: a second peer of this name may be created in the same moment, in the same write.
+        client.remember(owner.clone());
         let publish = move |document: &mut Document| {
             let predecessor = planned.supersede(document, |owner| client.created(owner))?;
             let state = planned.clone().publish(document, &mark, predecessor.as_ref())?;
@@ -74,7 +76,6 @@ impl Resource for Peer {
             cx.diagnostics.push(entry::superseded(state.id.get()?));
         }
         cx.private = owner.to_private();
-        cx.client.remember(owner);
         Ok(state)
     }
 
