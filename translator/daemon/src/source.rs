@@ -3,7 +3,7 @@
 //!
 //! Invariant: a [`Config`] is complete and consistent; its private key is the one that the document's public key asks for.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use contract::{Document, Gateway, MAX_DOCUMENT_BYTES, Name, PrivateKey};
@@ -117,7 +117,11 @@ pub(crate) fn read_document(path: &Path) -> Result<Document, Error> {
     read.map_err(|source| Error::Unreadable {
         what: "the state file",
         path: path.to_owned(),
-        hint: "check the path, or run terraform apply to write it",
+        hint: if source.kind() == ErrorKind::PermissionDenied {
+            "make the user that runs this its owner; terraform apply keeps it"
+        } else {
+            "check the path, or run terraform apply to write it"
+        },
         source,
     })?;
     Document::parse(&bytes).map_err(|source| Error::Document { path: path.to_owned(), source })

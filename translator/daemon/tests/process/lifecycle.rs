@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::namespace::Namespace;
 use crate::state::State;
-use crate::translator::{BINARY, Translator};
+use crate::translator::{Translator, command_of_nobody};
 
 #[test]
 fn a_translator_sets_up_its_network_and_takes_it_down_again() {
@@ -146,16 +146,7 @@ fn one_capability_and_no_root_are_enough() {
     let Some(namespace) = Namespace::new() else { return };
     let state = State::new();
     let before = namespace.kernel_state();
-    // The directory that cargo builds in may be closed to others.
-    let binary = state.directory().join("translator");
-    std::fs::copy(BINARY, &binary).unwrap();
-    state.give_to_nobody();
-    let mut command = namespace.command("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
-    for set in ["--bounding-set", "--inh-caps", "--ambient-caps"] {
-        command.args([set, "-all,+net_admin"]);
-    }
-    command.arg(binary);
+    let command = command_of_nobody(&namespace, &state);
 
     let mut translator = Translator::start_by(command, &state, &[]);
     let during = namespace.kernel_state();

@@ -23,6 +23,21 @@ pub(crate) fn run_arguments(state: &State) -> Vec<String> {
     ["run", "--state", &path("state.json"), "--gateway", "home", "--control", &control].map(str::to_owned).to_vec()
 }
 
+/// The binary as systemd starts it: as a user of its own, with one capability. The directory of `state` becomes that user's.
+pub(crate) fn command_of_nobody(namespace: &Namespace, state: &State) -> Command {
+    // The directory that cargo builds in may be closed to others.
+    let binary = state.directory().join("translator");
+    std::fs::copy(BINARY, &binary).unwrap();
+    state.give_to_nobody();
+    let mut command = namespace.command("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+    for set in ["--bounding-set", "--inh-caps", "--ambient-caps"] {
+        command.args([set, "-all,+net_admin"]);
+    }
+    command.arg(binary);
+    command
+}
+
 /// Runs the binary to its end; its exit code and what it printed. One that runs on instead of failing is killed.
 pub(crate) fn finish(command: &mut Command) -> (Option<i32>, String, String) {
     command.env_remove("HETZNAT_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

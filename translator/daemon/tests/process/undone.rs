@@ -1,10 +1,11 @@
 //! A start that fails undoes what it did, prints one line, and ends with the documented code.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::namespace::Namespace;
 use crate::state::State;
-use crate::translator::{BINARY, Translator, finish, run_arguments};
+use crate::translator::{BINARY, Translator, command_of_nobody, finish, run_arguments};
 
 /// Runs a command that must fail, and leave the kernel and the directory as they were; its code and line.
 fn fails(namespace: &Namespace, state: &State, command: &mut Command) -> String {
@@ -127,6 +128,22 @@ fn without_the_capability() {
     assert_eq!(
         line,
         "77 error: CAP_NET_ADMIN is missing; start it by systemd (systemctl start hetznat-translator) or as root"
+    );
+}
+
+#[test]
+fn without_the_right_to_read_the_document() {
+    let Some(namespace) = Namespace::new() else { return };
+    let state = State::new();
+    let mut command = command_of_nobody(&namespace, &state);
+    std::fs::set_permissions(state.path(), PermissionsExt::from_mode(0o000)).unwrap();
+
+    let line = fails(&namespace, &state, &mut command);
+
+    assert_eq!(
+        line,
+        "66 error: cannot read the state file [DIR]/state.json: permission denied; make the user that runs this its \
+         owner; terraform apply keeps it"
     );
 }
 
