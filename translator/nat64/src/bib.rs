@@ -3,9 +3,8 @@
 //! Invariant: a bijection. An inside endpoint has one outside endpoint whatever it speaks to (endpoint-independent
 //! mapping, RFC 4787 REQ-1), and no other inside endpoint has the same one.
 
-use hashbrown::HashTable;
-
 use crate::hash::SipKey;
+use crate::index_table::IndexTable;
 use crate::peers::PeerIndex;
 use crate::slab::Slab;
 use crate::tuple::{Inner, Outer};
@@ -28,13 +27,13 @@ pub(crate) struct BibEntry {
 pub(crate) struct Bib {
     key: SipKey,
     entries: Slab<BibEntry>,
-    by_inner: HashTable<u32>,
-    by_outer: HashTable<u32>,
+    by_inner: IndexTable,
+    by_outer: IndexTable,
 }
 
 impl Bib {
     pub(crate) const fn new(key: SipKey) -> Self {
-        Self { key, entries: Slab::new(), by_inner: HashTable::new(), by_outer: HashTable::new() }
+        Self { key, entries: Slab::new(), by_inner: IndexTable::new(), by_outer: IndexTable::new() }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -43,27 +42,30 @@ impl Bib {
 
     pub(crate) fn find_inner(&self, inner: Inner) -> Option<BibIndex> {
         let hash = hash_inner(self.key, inner);
-        self.by_inner.find(hash, |index| self.entries[*index].inner == inner).map(|index| BibIndex(*index))
+        self.by_inner.find(hash, |index| self.entries[index].inner == inner).map(BibIndex)
     }
 
     pub(crate) fn find_outer(&self, outer: Outer) -> Option<BibIndex> {
         let hash = hash_outer(self.key, outer);
-        self.by_outer.find(hash, |index| self.entries[*index].outer == outer).map(|index| BibIndex(*index))
+        self.by_outer.find(hash, |index| self.entries[index].outer == outer).map(BibIndex)
     }
 
     /// Adds an entry without sessions. Neither of its endpoints may have one already.
     pub(crate) fn insert(&mut self, inner: Inner, outer: Outer, peer: PeerIndex) -> BibIndex {
-        let (key, entries) = (self.key, &mut self.entries);
-        let index = entries.insert(BibEntry { inner, outer, peer, sessions: 0 });
-        self.by_inner.insert_unique(hash_inner(key, inner), index, |index| hash_inner(key, entries[*index].inner));
-        self.by_outer.insert_unique(hash_outer(key, outer), index, |index| hash_outer(key, entries[*index].outer));
+        let key = self.key;
+        let index = self.entries.insert(BibEntry { inner, outer, peer, sessions: 0 });
+        let (extent, entries) = (self.entries.extent(), &self.entries);
+        let inner_at = |place| entries.at(place).map(|entry: &BibEntry| hash_inner(key, entry.inner));
+        let outer_at = |place| entries.at(place).map(|entry: &BibEntry| hash_outer(key, entry.outer));
+        self.by_inner.insert(hash_inner(key, inner), index, extent, inner_at);
+        self.by_outer.insert(hash_outer(key, outer), index, extent, outer_at);
         BibIndex(index)
     }
 
     pub(crate) fn remove(&mut self, index: BibIndex) -> BibEntry {
         let entry = self.entries.remove(index.0);
-        forget(&mut self.by_inner, hash_inner(self.key, entry.inner), index.0);
-        forget(&mut self.by_outer, hash_outer(self.key, entry.outer), index.0);
+        self.by_inner.remove(hash_inner(self.key, entry.inner), index.0);
+        self.by_outer.remove(hash_outer(self.key, entry.outer), index.0);
         entry
     }
 
@@ -87,13 +89,6 @@ fn hash_inner(key: SipKey, inner: Inner) -> u64 {
 
 fn hash_outer(key: SipKey, outer: Outer) -> u64 {
     key.hash([u64::from(outer.address.to_bits()) << 16 | u64::from(outer.port)])
-}
-
-/// Takes an index out of a table of indexes.
-pub(crate) fn forget(table: &mut HashTable<u32>, hash: u64, index: u32) {
-    if let Ok(entry) = table.find_entry(hash, |other| *other == index) {
-        entry.remove();
-    }
 }
 
 #[cfg(test)]

@@ -5,19 +5,19 @@
 
 use std::net::Ipv4Addr;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-
 use crate::bib::BibIndex;
 use crate::config::Filtering;
 use crate::hash::SipKey;
+use crate::index_table::IndexTable;
+use crate::slab::Slab;
 
 #[derive(Debug)]
 pub(crate) struct Filter {
     key: SipKey,
     filtering: Filtering,
     /// Empty unless filtering depends on addresses.
-    spoken_to: HashTable<SpokenTo>,
+    spoken_to: Slab<SpokenTo>,
+    by_address: IndexTable,
 }
 
 /// Sessions of one mapping with one address.
@@ -30,7 +30,7 @@ struct SpokenTo {
 
 impl Filter {
     pub(crate) const fn new(key: SipKey, filtering: Filtering) -> Self {
-        Self { key, filtering, spoken_to: HashTable::new() }
+        Self { key, filtering, spoken_to: Slab::new(), by_address: IndexTable::new() }
     }
 
     pub(crate) const fn filtering(&self) -> Filtering {
@@ -41,10 +41,7 @@ impl Filter {
     pub(crate) fn admits(&self, bib: BibIndex, address: Ipv4Addr) -> bool {
         match self.filtering {
             Filtering::EndpointIndependent => true,
-            Filtering::AddressDependent => {
-                let hash = hash(self.key, bib, address);
-                self.spoken_to.find(hash, |spoken| spoken.bib == bib && spoken.address == address).is_some()
-            }
+            Filtering::AddressDependent => self.find(bib, address).is_some(),
         }
     }
 
@@ -52,31 +49,33 @@ impl Filter {
         if self.filtering == Filtering::EndpointIndependent {
             return;
         }
-        let key = self.key;
-        let entry = self.spoken_to.entry(
-            hash(key, bib, address),
-            |spoken| spoken.bib == bib && spoken.address == address,
-            |spoken| hash(key, spoken.bib, spoken.address),
-        );
-        entry.or_insert(SpokenTo { bib, address, sessions: 0 }).get_mut().sessions += 1;
-    }
-
-    pub(crate) fn session_removed(&mut self, bib: BibIndex, address: Ipv4Addr) {
-        if self.filtering == Filtering::EndpointIndependent {
+        if let Some(index) = self.find(bib, address) {
+            self.spoken_to[index].sessions += 1;
             return;
         }
         let key = self.key;
-        let entry = self.spoken_to.entry(
-            hash(key, bib, address),
-            |spoken| spoken.bib == bib && spoken.address == address,
-            |spoken| hash(key, spoken.bib, spoken.address),
-        );
-        if let Entry::Occupied(mut spoken) = entry {
-            spoken.get_mut().sessions -= 1;
-            if spoken.get().sessions == 0 {
-                spoken.remove();
-            }
+        let index = self.spoken_to.insert(SpokenTo { bib, address, sessions: 1 });
+        let spoken_to = &self.spoken_to;
+        let hash_at = |place| spoken_to.at(place).map(|spoken: &SpokenTo| hash(key, spoken.bib, spoken.address));
+        self.by_address.insert(hash(key, bib, address), index, spoken_to.extent(), hash_at);
+    }
+
+    pub(crate) fn session_removed(&mut self, bib: BibIndex, address: Ipv4Addr) {
+        // Nothing is ever found where filtering does not depend on addresses.
+        let Some(index) = self.find(bib, address) else { return };
+        self.spoken_to[index].sessions -= 1;
+        if self.spoken_to[index].sessions == 0 {
+            self.spoken_to.remove(index);
+            self.by_address.remove(hash(self.key, bib, address), index);
         }
+    }
+
+    fn find(&self, bib: BibIndex, address: Ipv4Addr) -> Option<u32> {
+        let same = |index| {
+            let spoken: &SpokenTo = &self.spoken_to[index];
+            spoken.bib == bib && spoken.address == address
+        };
+        self.by_address.find(hash(self.key, bib, address), same)
     }
 }
 

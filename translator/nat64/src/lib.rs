@@ -20,6 +20,7 @@ mod hash;
 mod icmp_error;
 mod icmp_query;
 mod identification;
+mod index_table;
 mod network;
 mod peers;
 mod policy;

@@ -5,10 +5,8 @@
 
 use std::net::Ipv6Addr;
 
-use hashbrown::HashTable;
-
-use crate::bib::forget;
 use crate::hash::SipKey;
+use crate::index_table::IndexTable;
 use crate::slab::Slab;
 
 /// Place of a peer; valid as long as the peer has a BIB entry.
@@ -26,18 +24,18 @@ pub(crate) struct Peer {
 pub(crate) struct Peers {
     key: SipKey,
     peers: Slab<Peer>,
-    by_prefix: HashTable<u32>,
+    by_prefix: IndexTable,
 }
 
 impl Peers {
     pub(crate) const fn new(key: SipKey) -> Self {
-        Self { key, peers: Slab::new(), by_prefix: HashTable::new() }
+        Self { key, peers: Slab::new(), by_prefix: IndexTable::new() }
     }
 
     pub(crate) fn find(&self, address: Ipv6Addr) -> Option<PeerIndex> {
         let prefix = prefix(address);
-        let same = |index: &u32| self.peers[*index].prefix == prefix;
-        self.by_prefix.find(hash(self.key, prefix), same).map(|index| PeerIndex(*index))
+        let same = |index| self.peers[index].prefix == prefix;
+        self.by_prefix.find(hash(self.key, prefix), same).map(PeerIndex)
     }
 
     pub(crate) fn find_or_insert(&mut self, address: Ipv6Addr) -> PeerIndex {
@@ -45,9 +43,11 @@ impl Peers {
             return known;
         }
         let prefix = prefix(address);
-        let (key, peers) = (self.key, &mut self.peers);
-        let index = peers.insert(Peer { prefix, bib_entries: 0, sessions: 0 });
-        self.by_prefix.insert_unique(hash(key, prefix), index, |index| hash(key, peers[*index].prefix));
+        let key = self.key;
+        let index = self.peers.insert(Peer { prefix, bib_entries: 0, sessions: 0 });
+        let peers = &self.peers;
+        let hash_at = |place| peers.at(place).map(|peer: &Peer| hash(key, peer.prefix));
+        self.by_prefix.insert(hash(key, prefix), index, peers.extent(), hash_at);
         PeerIndex(index)
     }
 
@@ -61,9 +61,9 @@ impl Peers {
 
     /// Forgets a peer that has nothing left.
     pub(crate) fn remove_if_idle(&mut self, index: PeerIndex) {
-        let Peer { prefix, bib_entries: 0, sessions: 0 } = self.peers[index.0] else { return };
+        let Peer { prefix, bib_entries: 0, sessions: 0, .. } = self.peers[index.0] else { return };
         self.peers.remove(index.0);
-        forget(&mut self.by_prefix, hash(self.key, prefix), index.0);
+        self.by_prefix.remove(hash(self.key, prefix), index.0);
     }
 }
 

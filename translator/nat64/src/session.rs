@@ -3,10 +3,9 @@
 //! Sessions of one lifetime stand in a queue in the order they were last touched, which is the order they expire in: a
 //! touch moves one to the end, expiry looks at the front. Nothing is ever searched for by time.
 
-use hashbrown::HashTable;
-
-use crate::bib::{BibIndex, forget};
+use crate::bib::BibIndex;
 use crate::hash::SipKey;
+use crate::index_table::IndexTable;
 use crate::slab::Slab;
 use crate::tcp::TcpState;
 use crate::timers::{Lifetime, Tick};
@@ -41,7 +40,7 @@ struct Queue {
 pub(crate) struct Sessions {
     key: SipKey,
     sessions: Slab<Session>,
-    by_remote: HashTable<u32>,
+    by_remote: IndexTable,
     queues: [Queue; Lifetime::ALL.len()],
 }
 
@@ -50,7 +49,7 @@ impl Sessions {
         Self {
             key,
             sessions: Slab::new(),
-            by_remote: HashTable::new(),
+            by_remote: IndexTable::new(),
             queues: [Queue { oldest: NONE, newest: NONE }; Lifetime::ALL.len()],
         }
     }
@@ -60,11 +59,11 @@ impl Sessions {
     }
 
     pub(crate) fn find(&self, bib: BibIndex, remote: Remote) -> Option<SessionIndex> {
-        let same = |index: &u32| {
-            let session = &self.sessions[*index];
+        let same = |index| {
+            let session = &self.sessions[index];
             session.bib == bib && session.remote == remote
         };
-        self.by_remote.find(hash(self.key, bib, remote), same).map(|index| SessionIndex(*index))
+        self.by_remote.find(hash(self.key, bib, remote), same).map(SessionIndex)
     }
 
     /// Adds a session. The mapping must not have one with this remote already.
@@ -78,12 +77,11 @@ impl Sessions {
     ) -> SessionIndex {
         let expires = now.after(lifetime.duration());
         let session = Session { bib, remote, tcp, lifetime, expires, older: NONE, newer: NONE };
-        let (key, sessions) = (self.key, &mut self.sessions);
-        let index = sessions.insert(session);
-        self.by_remote.insert_unique(hash(key, bib, remote), index, |index| {
-            let session = &sessions[*index];
-            hash(key, session.bib, session.remote)
-        });
+        let key = self.key;
+        let index = self.sessions.insert(session);
+        let sessions = &self.sessions;
+        let hash_at = |place| sessions.at(place).map(|session: &Session| hash(key, session.bib, session.remote));
+        self.by_remote.insert(hash(key, bib, remote), index, sessions.extent(), hash_at);
         self.append(index);
         SessionIndex(index)
     }
@@ -99,7 +97,7 @@ impl Sessions {
     pub(crate) fn remove(&mut self, index: SessionIndex) -> Session {
         self.unlink(index.0);
         let session = self.sessions.remove(index.0);
-        forget(&mut self.by_remote, hash(self.key, session.bib, session.remote), index.0);
+        self.by_remote.remove(hash(self.key, session.bib, session.remote), index.0);
         session
     }
 
