@@ -21,6 +21,8 @@ pub(crate) struct BibEntry {
     pub(crate) peer: PeerIndex,
     /// Sessions that keep the entry alive.
     pub(crate) sessions: u32,
+    /// Whether it stays without sessions (RFC 6146 §3.1: configured by hand).
+    pub(crate) is_static: bool,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Bib {
     /// Adds an entry without sessions. Neither of its endpoints may have one already.
     pub(crate) fn insert(&mut self, inner: Inner, outer: Outer, peer: PeerIndex) -> BibIndex {
         let key = self.key;
-        let index = self.entries.insert(BibEntry { inner, outer, peer, sessions: 0 });
+        let index = self.entries.insert(BibEntry { inner, outer, peer, sessions: 0, is_static: false });
         let (extent, entries) = (self.entries.extent(), &self.entries);
         let inner_at = |place| entries.at(place).map(|entry: &BibEntry| hash_inner(key, entry.inner));
         let outer_at = |place| entries.at(place).map(|entry: &BibEntry| hash_outer(key, entry.outer));
@@ -79,6 +81,16 @@ impl Bib {
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &BibEntry> {
         (0..self.entries.extent()).filter_map(|index| self.entries.at(index))
+    }
+
+    /// Every place an entry may stand at, for a walk that removes some.
+    pub(crate) fn places(&self) -> impl Iterator<Item = BibIndex> + use<> {
+        (0..self.entries.extent()).map(BibIndex)
+    }
+
+    /// The entry at a place, if there is one.
+    pub(crate) fn at(&self, index: BibIndex) -> Option<&BibEntry> {
+        self.entries.at(index.0)
     }
 }
 

@@ -6,6 +6,9 @@ use std::ops::RangeInclusive;
 use contract::Pool6;
 use ipnet::Ipv4Net;
 
+use crate::timers::Lifetimes;
+use crate::tuple::Protocol;
+
 /// The configuration of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -27,8 +30,20 @@ pub struct Config {
     pub own_addresses: Vec<Ipv4Addr>,
     /// Exceptions to the refusal of special-purpose destinations (RFC 6890).
     pub allow: Vec<Ipv4Net>,
+    /// TCP and UDP ports that peers may not send to, whatever the address.
+    pub denied_ports: Vec<(Protocol, u16)>,
     /// Who may answer to a mapping.
     pub filtering: Filtering,
+    /// Whether peers reach one another through pool4.
+    pub hairpinning: Hairpinning,
+    /// What the outside hears when it sends what nobody inside waits for.
+    pub unsolicited: Unsolicited,
+    /// Whose packets keep a session alive.
+    pub refresh: Refresh,
+    /// How long sessions are remembered.
+    pub lifetimes: Lifetimes,
+    /// Whether there are events to collect.
+    pub event_log: EventLog,
     /// Bounds of the tables.
     pub limits: Limits,
 }
@@ -52,6 +67,53 @@ pub enum Filtering {
     AddressDependent,
 }
 
+/// What becomes of a packet from inside to pool4 (RFC 6146 §3.8, RFC 4787 REQ-9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hairpinning {
+    /// It goes to whom the outside endpoint belongs, from the outside endpoint of its sender.
+    #[default]
+    On,
+    /// It is refused.
+    Off,
+}
+
+/// What becomes of packets from outside that no mapping or filter lets in.
+///
+/// RFC 6146 §3.5 leaves answers to whoever runs the translator. A gateway that faces the internet does not help those
+/// who look for open ports, nor those who send with the addresses of others; so only SYNs are answered by default, and
+/// late, as RFC 5382 REQ-4 asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unsolicited {
+    /// Nothing is held or answered (RFC 5382 REQ-4 a).
+    Silent,
+    /// A SYN waits for one from inside, and is answered with port unreachable if none comes; the rest is dropped
+    /// silently.
+    #[default]
+    HoldSyns,
+    /// As above; and datagrams and echoes hear that port or address are unreachable, or that they are filtered.
+    Answer,
+}
+
+/// Whose packets make the clock of a UDP or ICMP session start again (RFC 4787 REQ-6). Those from inside always do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refresh {
+    /// Those of both sides, as RFC 6146 §3.5.1 has it.
+    #[default]
+    BothSides,
+    /// Those from inside only: nobody outside can keep a mapping open.
+    InsideOnly,
+}
+
+/// Whether the engine keeps [`Event`](crate::Event)s for its caller (RFC 6888 REQ-12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventLog {
+    /// BIB entries come and go unseen.
+    #[default]
+    Off,
+    /// Every BIB entry leaves two events.
+    On,
+}
+
 /// Bounds of the tables. What would exceed one is a counted drop.
 ///
 /// A peer is an inside /64 or a single inside IPv4 address. Sessions that the outside starts may take half of the
@@ -66,13 +128,25 @@ pub struct Limits {
     pub bib_entries_per_peer: u32,
     /// Sessions of one peer, all protocols together.
     pub sessions_per_peer: u32,
+    /// Sessions that one peer may start in a second (RFC 6888 REQ-4), once it has started those it may start at once.
+    pub new_flows_per_second: u32,
+    /// Sessions that one peer may start at once.
+    pub new_flows_at_once: u32,
 }
 
 impl Default for Limits {
     /// A BIB entry with a session was measured at 104 bytes: full tables cost some 40 MiB. A peer may take a quarter of
-    /// the ports of one pool4 address, its share when four are busy, and far more than a server's software opens.
+    /// the ports of one pool4 address, its share when four are busy, and far more than a server's software opens. At
+    /// 1,000 flows a second a peer still reaches all it may have.
     fn default() -> Self {
-        Self { bib_entries: 1 << 18, sessions: 1 << 19, bib_entries_per_peer: 1 << 14, sessions_per_peer: 1 << 16 }
+        Self {
+            bib_entries: 1 << 18,
+            sessions: 1 << 19,
+            bib_entries_per_peer: 1 << 14,
+            sessions_per_peer: 1 << 16,
+            new_flows_per_second: 1_000,
+            new_flows_at_once: 1 << 13,
+        }
     }
 }
 
@@ -89,7 +163,13 @@ impl Default for Config {
             mtu4: 1500,
             own_addresses: Vec::new(),
             allow: Vec::new(),
+            denied_ports: Vec::new(),
             filtering: Filtering::default(),
+            hairpinning: Hairpinning::default(),
+            unsolicited: Unsolicited::default(),
+            refresh: Refresh::default(),
+            lifetimes: Lifetimes::default(),
+            event_log: EventLog::default(),
             limits: Limits::default(),
         }
     }

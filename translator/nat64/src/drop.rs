@@ -9,6 +9,9 @@ use crate::reply::Reply;
 pub enum Verdict {
     /// The packet now holds what is to be sent on.
     Forward,
+    /// The engine has taken the packet in: it waits there, or has become packets that
+    /// [`poll_transmit`](crate::Engine::poll_transmit) gives. Its content is undefined.
+    Taken,
     /// The packet is to be forgotten; its content is undefined.
     Drop(DropReason),
 }
@@ -83,7 +86,9 @@ drop_reasons! {
     DestinationNotGlobal => "destination_not_global",
     /// A destination that is the home's own address.
     DestinationOwnAddress => "destination_own_address",
-    /// A destination in pool4 from inside.
+    /// A port that peers may not send to.
+    DestinationPortDenied => "destination_port_denied",
+    /// A destination in pool4 from inside, where peers may not reach one another.
     HairpinningOff => "hairpinning_off",
     /// No hop is left.
     HopLimitExceeded => "hop_limit_exceeded",
@@ -117,6 +122,8 @@ drop_reasons! {
     PeerBibFull => "peer_bib_full",
     /// The peer has all the sessions it may have.
     PeerSessionsFull => "peer_sessions_full",
+    /// The peer starts more sessions in a second than it may.
+    PeerFlowRate => "peer_flow_rate",
     /// Too large for the next link, and not to be fragmented.
     PacketTooBig => "packet_too_big",
     /// Nobody collects the packets the engine makes.

@@ -4,21 +4,23 @@
 //! translation (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched
 //! until all that may refuse it has spoken, so that an ICMP error can quote it.
 
-use std::borrow::Cow;
-use std::net::Ipv4Addr;
+mod answers;
+mod hairpin;
+mod mappings;
+
 use std::time::Instant;
 
 use ipnet::IpNet;
-use packet::ipv4::Ipv4;
-use packet::{Checksum, Family, Offload, Packet, segment};
+use packet::{Checksum, Family, Packet};
 
 use crate::arrival::{self, FromInside, FromOutside};
+use crate::bib::BibEntry;
 use crate::drop::Refusal;
 use crate::hash::SipKey;
 use crate::identification::Identifications;
 use crate::network::Network;
-use crate::policy::{self, Policy};
-use crate::reply::{self, RateLimit, Reply};
+use crate::policy::{Policy, Way};
+use crate::reply::{RateLimit, Reply};
 use crate::state::{Expired, State};
 use crate::timers::{Clock, Tick};
 use crate::transmit::TransmitQueue;
@@ -49,12 +51,14 @@ pub struct Engine {
 impl Engine {
     /// An engine with empty tables. The seed must be unpredictable: ports and hash tables depend on it.
     ///
-    /// MTUs below what the protocols guarantee (1280 and 68 bytes) are taken as that.
+    /// MTUs below what the protocols guarantee (1280 and 68 bytes) and lifetimes below the minima of the RFCs are taken
+    /// as those.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
+        let config = possible(config);
         Self {
             policy: Policy::new(&config),
             state: State::new(&config, &seed),
-            config: with_possible_mtus(config),
+            config,
             clock: Clock::new(now),
             identifications: Identifications::new(SipKey::from_seed(&seed, 3)),
             error_rate: RateLimit::new(SipKey::from_seed(&seed, 4)),
@@ -70,7 +74,7 @@ impl Engine {
     pub fn handle_inside(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
         let now = self.clock.tick(now);
         match self.take_inside(now, packet) {
-            Ok(()) => Verdict::Forward,
+            Ok(verdict) => verdict,
             Err(refusal) => self.refuse(now, Side::Inside, packet, refusal),
         }
     }
@@ -82,7 +86,7 @@ impl Engine {
     pub fn handle_outside(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
         let now = self.clock.tick(now);
         match self.take_outside(now, packet) {
-            Ok(()) => Verdict::Forward,
+            Ok(verdict) => verdict,
             Err(refusal) => self.refuse(now, Side::Outside, packet, refusal),
         }
     }
@@ -92,12 +96,13 @@ impl Engine {
         self.transmit.pop()
     }
 
-    /// Lets time pass: sessions expire. Call it again while [`poll_timeout`](Self::poll_timeout) lies in the past.
+    /// Lets time pass: sessions and held SYNs expire. Call it again while [`poll_timeout`](Self::poll_timeout) lies in the past.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.clock.tick(now);
         for _ in 0..EXPIRED_AT_ONCE {
             match self.state.expire(now) {
                 Some(Expired::Session) => {}
+                Some(Expired::Syn(syn)) => self.answer(now, Side::Outside, &syn, Reply::PortUnreachable),
                 Some(Expired::Probe { inner, remote }) => {
                     let bytes = probe::probe(self.config.pool6, inner, remote);
                     // Without the probe the connection has TCP_TRANS left to speak by itself.
@@ -113,30 +118,37 @@ impl Engine {
         self.state.next_expiry().map(|tick| self.clock.instant(tick))
     }
 
-    /// Changes the configuration. Sessions stay that the new one would allow.
+    /// Changes the configuration. Sessions stay that the new one would allow, and mappings made by hand as long as their
+    /// outside endpoint lies in pool4 and their inside endpoint can be a peer's.
     pub fn reconfigure(&mut self, now: Instant, config: Config) {
         self.clock.tick(now);
-        let policy = Policy::new(&config);
+        let config = possible(config);
         let keeps_pool6 = config.pool6 == self.config.pool6;
-        self.state.retain(|mapping, remote| {
-            let may_stay_inside = match mapping.inner.ipv4() {
-                Some(address) => policy::source4(&config, address).is_ok(),
-                None => keeps_pool6 && policy.source6(mapping.inner.address).is_ok(),
-            };
-            may_stay_inside && pool4::covers(&config.pool4, mapping.outer) && policy.destination(remote.address).is_ok()
+        self.policy = Policy::new(&config);
+        self.config = config;
+        let (policy, config) = (&self.policy, &self.config);
+        let may_stay = |mapping: &BibEntry| {
+            policy.may_be_inside(config, mapping.inner) && pool4::covers(&config.pool4, mapping.outer)
+        };
+        self.state.retain(|protocol, mapping, remote| {
+            may_stay(mapping)
+                && (keeps_pool6 || mapping.inner.ipv4().is_some())
+                && policy.destination(remote.address).is_ok()
+                && policy.port(Some((protocol, remote.port))).is_ok()
         });
-        self.state.reconfigure(&config.pool4, config.filtering, config.limits);
-        self.policy = policy;
-        self.config = with_possible_mtus(config);
+        self.state.retain_static(may_stay);
+        self.state.reconfigure(config);
     }
 
-    /// A peer left: its BIB entries and sessions go. IPv4 peers are meant by IPv4 prefixes.
+    /// A peer left: its BIB entries and sessions go, those made by hand too. IPv4 peers are meant by IPv4 prefixes.
     pub fn forget_inside(&mut self, prefix: IpNet) {
-        self.state.retain(|mapping, _| match (prefix, mapping.inner.ipv4()) {
+        let stays = |mapping: &BibEntry| match (prefix, mapping.inner.ipv4()) {
             (IpNet::V4(prefix), Some(address)) => !prefix.contains(&address),
             (IpNet::V6(prefix), None) => !prefix.contains(&mapping.inner.address),
             (IpNet::V4(_), None) | (IpNet::V6(_), Some(_)) => true,
-        });
+        };
+        self.state.retain(|_, mapping, _| stays(mapping));
+        self.state.retain_static(stays);
     }
 
     /// Counters since the engine was made.
@@ -150,14 +162,18 @@ impl Engine {
         TableSizes { tcp, udp, icmp }
     }
 
-    fn take_inside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<(), Refusal> {
+    fn take_inside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<Verdict, Refusal> {
         let arrival = arrival::from_inside(&self.config, &self.policy, packet.bytes())?;
-        self.policy.destination(arrival.destination)?;
+        let way = self.policy.destination(arrival.destination)?;
         let transport = read_transport(packet, &arrival.network)?;
+        self.policy.port(transport.destination())?;
+        if way == Way::Hairpin {
+            return self.hairpin(now, packet, &arrival, &transport);
+        }
         if transport == Transport::IcmpError {
             icmp_error::outgoing(&self.state, &self.config, packet, &arrival)?;
             self.stats.outgoing.count(1, packet.len());
-            return Ok(());
+            return Ok(Verdict::Forward);
         }
         let wire_len = size::on_the_wire(packet, &arrival.network, &transport, Family::V4);
         let fit = size::fit(&arrival.network, wire_len, Family::V4, self.config.mtu4)?;
@@ -173,21 +189,24 @@ impl Engine {
         translate(packet, &arrival.network, &transport, (addresses, Port::Source(outer.port)), new)?;
         self.stats.outgoing.count(packets, packet.len());
         match fit {
-            Fit::Whole => Ok(()),
+            Fit::Whole => Ok(Verdict::Forward),
             Fit::Fragmented => self.fragment(packet, Side::Outside, self.config.mtu4, identification),
         }
     }
 
-    fn take_outside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<(), Refusal> {
+    fn take_outside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<Verdict, Refusal> {
         let arrival = arrival::from_outside(self.state.pool(), packet.bytes())?;
         let transport = read_transport(packet, &arrival.network)?;
         self.policy.source(arrival.source, &transport)?;
         if transport == Transport::IcmpError {
             icmp_error::incoming(&self.state, &self.config, packet, &arrival)?;
             self.stats.incoming.count(1, packet.len());
-            return Ok(());
+            return Ok(Verdict::Forward);
         }
-        let inner = self.mapped_by(now, &arrival, &transport)?;
+        let inner = match self.mapped_by(now, &arrival, &transport) {
+            Ok(inner) => inner,
+            Err(reason) => return self.unsolicited(now, packet, &arrival, (&transport, reason)),
+        };
         let addresses = match inner.ipv4() {
             Some(destination) => Addresses::V4 { source: arrival.source, destination },
             None => Addresses::V6 { source: self.config.pool6.embed(arrival.source), destination: inner.address },
@@ -200,7 +219,7 @@ impl Engine {
         translate(packet, &arrival.network, &transport, (addresses, Port::Destination(inner.port)), new)?;
         self.stats.incoming.count(packets, packet.len());
         match fit {
-            Fit::Whole => Ok(()),
+            Fit::Whole => Ok(Verdict::Forward),
             Fit::Fragmented => self.fragment(packet, Side::Inside, self.config.mtu6, identification),
         }
     }
@@ -242,60 +261,18 @@ impl Engine {
     }
 
     /// Leaves the first fragment in the caller's buffer and queues the others.
-    fn fragment(&mut self, packet: &mut Packet<'_>, side: Side, mtu: u16, identification: u16) -> Result<(), Refusal> {
+    fn fragment(
+        &mut self,
+        packet: &mut Packet<'_>,
+        side: Side,
+        mtu: u16,
+        identification: u16,
+    ) -> Result<Verdict, Refusal> {
         let mut fragments = fragment::fragments(packet, mtu, identification)?.into_iter();
         let first = fragments.next().ok_or(DropReason::Malformed)?;
         packet.replace(&first)?;
-        Ok(self.transmit.extend(side, fragments)?)
-    }
-
-    /// Counts a drop, and tells the sender where it should hear of it.
-    fn refuse(&mut self, now: Tick, side: Side, packet: &Packet<'_>, refusal: Refusal) -> Verdict {
-        self.stats.count_drop(refusal.reason);
-        if let Some(reply) = refusal.reply
-            && reply::may_be_answered(packet.bytes())
-        {
-            self.answer(now, side, packet, reply);
-        }
-        Verdict::Drop(refusal.reason)
-    }
-
-    fn answer(&mut self, now: Tick, side: Side, packet: &Packet<'_>, reply: Reply) {
-        let is_sent = self.error_rate.admits(now, packet.bytes()) && {
-            let sources = (self.error_source4(side, packet), self.config.address6);
-            let error = reply::error(reply, &as_it_was_sent(packet), sources);
-            error.is_some_and(|bytes| self.transmit.push(side, bytes).is_ok())
-        };
-        match is_sent {
-            true => self.stats.errors_sent += 1,
-            false => self.stats.errors_suppressed += 1,
-        }
-    }
-
-    /// Towards the internet the engine is the pool4 address that was spoken to: the kernel takes a packet from
-    /// `address4`, which is its own, for a martian, and conntrack would not relate it to the session it is about.
-    fn error_source4(&self, side: Side, about: &Packet<'_>) -> Ipv4Addr {
-        let spoken_to = match side {
-            Side::Inside => None,
-            Side::Outside => Ipv4::parse_quoted(about.bytes()).ok().map(|header| header.destination()),
-        };
-        let in_pool4 = |address: &Ipv4Addr| self.config.pool4.iter().any(|part| part.address == *address);
-        spoken_to.filter(in_pool4).unwrap_or(self.config.address4)
-    }
-}
-
-/// What the sender of a super-packet knows of it: the first segment, with a complete checksum.
-fn as_it_was_sent<'p>(packet: &'p Packet<'_>) -> Cow<'p, [u8]> {
-    if packet.offload == Offload::default() {
-        return Cow::Borrowed(packet.bytes());
-    }
-    let mut first = None;
-    let cut = segment::segment(packet, |part| {
-        first.get_or_insert_with(|| part.to_vec());
-    });
-    match (cut, first) {
-        (Ok(()), Some(first)) => Cow::Owned(first),
-        _ => Cow::Borrowed(packet.bytes()),
+        self.transmit.extend(side, fragments)?;
+        Ok(Verdict::Forward)
     }
 }
 
@@ -330,7 +307,8 @@ fn translate(
     Ok(())
 }
 
-fn with_possible_mtus(config: Config) -> Config {
+fn possible(config: Config) -> Config {
+    let lifetimes = config.lifetimes.possible();
     // RFC 8200 §5 and RFC 791 §3.2: every link carries this much.
-    Config { mtu6: config.mtu6.max(1280), mtu4: config.mtu4.max(68), ..config }
+    Config { mtu6: config.mtu6.max(1280), mtu4: config.mtu4.max(68), lifetimes, ..config }
 }

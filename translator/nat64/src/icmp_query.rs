@@ -35,7 +35,7 @@ pub(crate) fn incoming(state: &mut State, now: Tick, outer: Outer, remote: Remot
     let found = state.find_incoming(Protocol::Icmp, outer, remote);
     let bib = found.bib.ok_or(DropReason::NoBibEntry)?;
     match found.session {
-        Some(session) => state.touch(now, Protocol::Icmp, session, Lifetime::IcmpDefault),
+        Some(session) => state.touch_from_outside(now, Protocol::Icmp, session, Lifetime::IcmpDefault),
         None => {
             state.admits(Protocol::Icmp, bib, remote)?;
             state.add_session(now, Protocol::Icmp, bib, remote, (TcpState::Closed, Lifetime::IcmpDefault))?;

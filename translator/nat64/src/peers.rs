@@ -5,9 +5,11 @@
 
 use std::net::Ipv6Addr;
 
+use crate::config::Limits;
 use crate::hash::SipKey;
 use crate::index_table::IndexTable;
 use crate::slab::Slab;
+use crate::timers::Tick;
 
 /// Place of a peer; valid as long as the peer has a BIB entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,25 @@ pub(crate) struct Peer {
     prefix: u128,
     pub(crate) bib_entries: u32,
     pub(crate) sessions: u32,
+    /// When the bucket of new flows would be full again.
+    flows_full_at_micros: u64,
+}
+
+impl Peer {
+    /// Takes a token for a new flow (RFC 6888 REQ-4).
+    ///
+    /// The bucket goes with the peer, whose last session is older than any bucket takes to fill.
+    pub(crate) fn may_start_flow(&mut self, now: Tick, limits: &Limits) -> bool {
+        let Some(micros_per_flow) = 1_000_000_u64.checked_div(u64::from(limits.new_flows_per_second)) else {
+            return false;
+        };
+        let full_at = self.flows_full_at_micros.max(now.micros()) + micros_per_flow;
+        let is_in_time = full_at <= now.micros() + u64::from(limits.new_flows_at_once) * micros_per_flow;
+        if is_in_time {
+            self.flows_full_at_micros = full_at;
+        }
+        is_in_time
+    }
 }
 
 #[derive(Debug)]
@@ -44,7 +65,7 @@ impl Peers {
         }
         let prefix = prefix(address);
         let key = self.key;
-        let index = self.peers.insert(Peer { prefix, bib_entries: 0, sessions: 0 });
+        let index = self.peers.insert(Peer { prefix, bib_entries: 0, sessions: 0, flows_full_at_micros: 0 });
         let peers = &self.peers;
         let hash_at = |place| peers.at(place).map(|peer: &Peer| hash(key, peer.prefix));
         self.by_prefix.insert(hash(key, prefix), index, peers.extent(), hash_at);

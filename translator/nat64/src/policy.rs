@@ -4,11 +4,20 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 
+use crate::config::Hairpinning;
 use crate::drop::Refusal;
 use crate::reply::Reply;
 use crate::special_purpose::{REGISTRY, Reach, special_purpose};
-use crate::tuple::Transport;
+use crate::tuple::{Inner, Protocol, Transport};
 use crate::{Config, DropReason};
+
+/// Where a packet from inside is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Outside,
+    /// To pool4, and so back inside (RFC 6146 §3.8).
+    Hairpin,
+}
 
 /// The policy of a configuration, prepared so that most destinations cost one look at a bitmap.
 #[derive(Debug)]
@@ -17,7 +26,9 @@ pub(crate) struct Policy {
     suspects: [bool; 256],
     own_addresses: Vec<Ipv4Addr>,
     pool4: Vec<Ipv4Addr>,
+    hairpinning: Hairpinning,
     allow: Vec<Ipv4Net>,
+    denied_ports: Vec<(Protocol, u16)>,
     /// The bits of pool6, and which of an address's they are.
     pool6: (u128, u128),
 }
@@ -39,20 +50,25 @@ impl Policy {
             suspects,
             own_addresses,
             pool4,
+            hairpinning: config.hairpinning,
             allow: config.allow.clone(),
+            denied_ports: config.denied_ports.clone(),
             pool6: (net.network().to_bits(), net.netmask().to_bits()),
         }
     }
 
-    /// Whether a peer may send to `destination`.
-    pub(crate) fn destination(&self, destination: Ipv4Addr) -> Result<(), Refusal> {
+    /// Whether a peer may send to `destination`, and where that is.
+    pub(crate) fn destination(&self, destination: Ipv4Addr) -> Result<Way, Refusal> {
         if !self.suspects[usize::from(destination.octets()[0])] {
-            return Ok(());
+            return Ok(Way::Outside);
         }
-        match self.closer_look(destination) {
-            None => Ok(()),
-            Some(reason) => Err(Refusal::with(reason, Reply::Prohibited)),
-        }
+        self.closer_look(destination).map_err(|reason| Refusal::with(reason, Reply::Prohibited))
+    }
+
+    /// Whether a peer may send to a port.
+    pub(crate) fn port(&self, destination: Option<(Protocol, u16)>) -> Result<(), Refusal> {
+        let is_denied = destination.is_some_and(|port| self.denied_ports.contains(&port));
+        if is_denied { Err(Refusal::with(DropReason::DestinationPortDenied, Reply::Prohibited)) } else { Ok(()) }
     }
 
     /// Whether an inside IPv6 host may have this address (RFC 7915 §5.1, RFC 6146 §3.5).
@@ -65,6 +81,14 @@ impl Policy {
             return Err(DropReason::IllegalSource);
         }
         if bits & self.pool6.1 == self.pool6.0 { Err(DropReason::SourceInPool6) } else { Ok(()) }
+    }
+
+    /// Whether an inside host may have this address, of whatever family it is.
+    pub(crate) fn may_be_inside(&self, config: &Config, inner: Inner) -> bool {
+        match inner.ipv4() {
+            Some(address) => source4(config, address).is_ok(),
+            None => self.source6(inner.address).is_ok(),
+        }
     }
 
     /// Whether a packet may come from this outside address (RFC 7915 §4.1).
@@ -80,19 +104,22 @@ impl Policy {
         }
     }
 
-    fn closer_look(&self, destination: Ipv4Addr) -> Option<DropReason> {
+    fn closer_look(&self, destination: Ipv4Addr) -> Result<Way, DropReason> {
         if self.pool4.contains(&destination) {
-            return Some(DropReason::HairpinningOff);
+            return match self.hairpinning {
+                Hairpinning::On => Ok(Way::Hairpin),
+                Hairpinning::Off => Err(DropReason::HairpinningOff),
+            };
         }
         if self.own_addresses.contains(&destination) {
-            return Some(DropReason::DestinationOwnAddress);
+            return Err(DropReason::DestinationOwnAddress);
         }
-        let is_refused = match special_purpose(destination)?.reach {
-            Reach::Global => false,
-            Reach::Restricted => !self.allow.iter().any(|allowed| allowed.contains(&destination)),
-            Reach::Never => true,
+        let is_refused = match special_purpose(destination).map(|block| block.reach) {
+            None | Some(Reach::Global) => false,
+            Some(Reach::Restricted) => !self.allow.iter().any(|allowed| allowed.contains(&destination)),
+            Some(Reach::Never) => true,
         };
-        is_refused.then_some(DropReason::DestinationNotGlobal)
+        if is_refused { Err(DropReason::DestinationNotGlobal) } else { Ok(Way::Outside) }
     }
 }
 

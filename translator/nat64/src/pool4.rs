@@ -2,8 +2,8 @@
 //!
 //! A port keeps its class (system ports or not) and its parity where one is free (RFC 4787 REQ-3, REQ-4), cannot be
 //! predicted (RFC 6056), and is found in bounded time: a bitmap per address and protocol is searched from a keyed
-//! random place, 1024 words at the most. Clients keep one address as long as it has ports (paired pooling, RFC 4787
-//! REQ-2).
+//! random place, 1024 words at the most, and not at all where nothing is free. Clients keep one address as long as it has
+//! ports (paired pooling, RFC 4787 REQ-2).
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -11,12 +11,15 @@ use std::ops::RangeInclusive;
 
 use crate::config::Pool4;
 use crate::hash::SipKey;
+use crate::pairing::Pairing;
 use crate::tuple::{Inner, Outer, Protocol};
 
 #[derive(Debug)]
 pub(crate) struct PortPool {
     key: SipKey,
     addresses: Vec<PoolAddress>,
+    /// Who has which of several addresses; unused if there is only one.
+    pairing: Pairing,
     /// Makes every choice a new one, so that ports do not repeat (RFC 6056 §3.1).
     choices: u64,
 }
@@ -25,6 +28,8 @@ pub(crate) struct PortPool {
 struct PoolAddress {
     address: Ipv4Addr,
     ranges: Vec<RangeInclusive<u16>>,
+    /// How many ports that is; ranges may overlap.
+    ports: u32,
     used: [PortSet; Protocol::ALL.len()],
 }
 
@@ -41,9 +46,13 @@ impl PortPool {
             let ports = (*part.ports.start()).max(1)..=*part.ports.end();
             ranges.entry(part.address).or_default().push(ports);
         }
-        let used = || std::array::from_fn(|_| PortSet::new());
-        let addresses = ranges.into_iter().map(|(address, ranges)| PoolAddress { address, ranges, used: used() });
-        Self { key, addresses: addresses.collect(), choices: 0 }
+        let addresses = ranges.into_iter().map(|(address, ranges)| PoolAddress {
+            address,
+            ports: (1..=u16::MAX).filter(|port| ranges.iter().any(|range| range.contains(port))).count() as u32,
+            ranges,
+            used: std::array::from_fn(|_| PortSet::new()),
+        });
+        Self { key, addresses: addresses.collect(), pairing: Pairing::new(key), choices: 0 }
     }
 
     /// Whether packets to this address are ours.
@@ -55,29 +64,40 @@ impl PortPool {
     pub(crate) fn allocate(&mut self, protocol: Protocol, inner: Inner) -> Option<Outer> {
         let address = inner.address.to_bits();
         let words = [(address >> 64) as u64, address as u64];
-        let first = (self.key.hash(words) as usize).checked_rem(self.addresses.len())?;
+        let paired = self.pairing.address(inner.address).and_then(|address| self.find(address));
+        let drawn = (self.key.hash(words) as usize).checked_rem(self.addresses.len())?;
         self.choices = self.choices.wrapping_add(1);
         let random = self.key.hash([words[0], words[1], u64::from(inner.port), self.choices]);
-        let (before, from) = self.addresses.split_at_mut(first);
-        from.iter_mut().chain(before).find_map(|pool| pool.allocate(protocol, inner.port, random))
+        let (before, from) = self.addresses.split_at_mut(paired.unwrap_or(drawn));
+        let outer = from.iter_mut().chain(before).find_map(|pool| pool.allocate(protocol, inner.port, random))?;
+        self.pair(inner, outer);
+        Some(outer)
     }
 
-    /// Takes exactly this endpoint, if it belongs to the pool and is free.
-    pub(crate) fn reserve(&mut self, protocol: Protocol, outer: Outer) -> bool {
+    /// Takes exactly this endpoint for `inner`, if it belongs to the pool and is free.
+    pub(crate) fn reserve(&mut self, protocol: Protocol, inner: Inner, outer: Outer) -> bool {
         let Some(index) = self.find(outer.address) else { return false };
         let pool = &mut self.addresses[index];
         let used = &mut pool.used[protocol as usize];
         let is_free = pool.ranges.iter().any(|range| range.contains(&outer.port)) && !used.has(outer.port);
         if is_free {
             used.insert(outer.port);
+            self.pair(inner, outer);
         }
         is_free
     }
 
     /// Gives an endpoint back.
-    pub(crate) fn release(&mut self, protocol: Protocol, outer: Outer) {
+    pub(crate) fn release(&mut self, protocol: Protocol, inner: Inner, outer: Outer) {
         if let Some(index) = self.find(outer.address) {
             self.addresses[index].used[protocol as usize].remove(outer.port);
+            self.pairing.remove(inner.address);
+        }
+    }
+
+    fn pair(&mut self, inner: Inner, outer: Outer) {
+        if self.addresses.len() > 1 {
+            self.pairing.add(inner.address, outer.address);
         }
     }
 
@@ -96,6 +116,9 @@ impl PoolAddress {
         let (first, last) = if like < FIRST_USER_PORT { (1, FIRST_USER_PORT - 1) } else { (FIRST_USER_PORT, u16::MAX) };
         let parity = if like.is_multiple_of(2) { EVEN } else { !EVEN };
         let used = &mut self.used[protocol as usize];
+        if used.len >= self.ports {
+            return None;
+        }
         let ranges = &self.ranges;
         let port = search(used, ranges, (first, last), parity, random)
             .or_else(|| search(used, ranges, (first, last), u64::MAX, random))
@@ -116,23 +139,28 @@ fn search(used: &PortSet, ranges: &[RangeInclusive<u16>], class: (u16, u16), par
 
 /// The used ones of 65536 ports.
 #[derive(Debug)]
-struct PortSet(Vec<u64>);
+struct PortSet {
+    words: Vec<u64>,
+    len: u32,
+}
 
 impl PortSet {
     fn new() -> Self {
-        Self(vec![0; 1024])
+        Self { words: vec![0; 1024], len: 0 }
     }
 
     fn has(&self, port: u16) -> bool {
-        self.0[usize::from(port) / 64] >> (port % 64) & 1 == 1
+        self.words[usize::from(port) / 64] >> (port % 64) & 1 == 1
     }
 
     fn insert(&mut self, port: u16) {
-        self.0[usize::from(port) / 64] |= 1 << (port % 64);
+        self.len += u32::from(!self.has(port));
+        self.words[usize::from(port) / 64] |= 1 << (port % 64);
     }
 
     fn remove(&mut self, port: u16) {
-        self.0[usize::from(port) / 64] &= !(1 << (port % 64));
+        self.len -= u32::from(self.has(port));
+        self.words[usize::from(port) / 64] &= !(1 << (port % 64));
     }
 
     /// A free port from `first` to `last` of the parity, searched from a random place on and around.
@@ -141,7 +169,7 @@ impl PortSet {
         let count = high - low + 1;
         let start = random as usize % count;
         (0..count).map(|step| low + (start + step) % count).find_map(|word| {
-            let mut candidates = !self.0[word] & parity;
+            let mut candidates = !self.words[word] & parity;
             if word == low {
                 candidates &= u64::MAX << (first % 64);
             }
@@ -192,7 +220,7 @@ mod tests {
         let outer = pool.allocate(Protocol::Tcp, inner(1, 40000)).unwrap();
         assert_eq!(pool.allocate(Protocol::Tcp, inner(1, 40000)), None);
 
-        pool.release(Protocol::Tcp, outer);
+        pool.release(Protocol::Tcp, inner(1, 40000), outer);
 
         assert_eq!(pool.allocate(Protocol::Tcp, inner(2, 1)), Some(outer));
     }
@@ -212,12 +240,33 @@ mod tests {
     }
 
     #[test]
+    fn a_client_keeps_the_address_it_was_given_by_hand() {
+        let parts: Vec<_> = (1..=8).map(|host| (Ipv4Addr::new(192, 0, 2, host), 1024..=65535)).collect();
+        for host in 1..=8 {
+            let mut pool = pool(&parts);
+            let address = Ipv4Addr::new(192, 0, 2, host);
+            assert!(pool.reserve(Protocol::Tcp, inner(1, 1), Outer { address, port: 2000 }));
+
+            assert_eq!(pool.allocate(Protocol::Udp, inner(1, 5000)).unwrap().address, address);
+        }
+    }
+
+    #[test]
+    fn a_client_whose_address_is_exhausted_gets_another() {
+        let mut pool = pool(&[(ONE, 1024..=1027), (TWO, 1024..=1027)]);
+        let given: Vec<_> = (0..8).map(|n| pool.allocate(Protocol::Udp, inner(1, n)).unwrap().address).collect();
+
+        assert!(given[..4].iter().all(|address| *address == given[0]));
+        assert!(given[4..].iter().all(|address| *address != given[0]));
+    }
+
+    #[test]
     fn a_reserved_port_is_not_given_to_another() {
         let mut pool = pool(&[(ONE, 7..=8)]);
 
-        assert!(pool.reserve(Protocol::Tcp, Outer { address: ONE, port: 7 }));
-        assert!(!pool.reserve(Protocol::Tcp, Outer { address: ONE, port: 7 }));
-        assert!(!pool.reserve(Protocol::Tcp, Outer { address: ONE, port: 9 }));
+        assert!(pool.reserve(Protocol::Tcp, inner(9, 9), Outer { address: ONE, port: 7 }));
+        assert!(!pool.reserve(Protocol::Tcp, inner(9, 9), Outer { address: ONE, port: 7 }));
+        assert!(!pool.reserve(Protocol::Tcp, inner(9, 9), Outer { address: ONE, port: 9 }));
         assert_eq!(pool.allocate(Protocol::Tcp, inner(1, 1)), Some(Outer { address: ONE, port: 8 }));
     }
 
@@ -242,7 +291,7 @@ mod tests {
 
         #[test]
         fn the_search_finds_the_only_free_port(free in 1u16.., start in any::<u64>()) {
-            let mut used = PortSet(vec![u64::MAX; 1024]);
+            let mut used = PortSet { words: vec![u64::MAX; 1024], len: 65536 };
             used.remove(free);
 
             prop_assert_eq!(used.free(1, u16::MAX, u64::MAX, start), Some(free));

@@ -25,6 +25,8 @@ pub(crate) enum Reply {
     Prohibited,
     /// No transport address is left for the sender.
     AddressUnreachable,
+    /// Nobody has the port.
+    PortUnreachable,
     /// The transport protocol is not translated.
     ProtocolUnreachable,
     /// No hop is left.
@@ -41,6 +43,7 @@ impl Reply {
         match self {
             Self::Prohibited => (icmp::v4::UNREACHABLE, 13, 0),
             Self::AddressUnreachable => (icmp::v4::UNREACHABLE, 1, 0),
+            Self::PortUnreachable => (icmp::v4::UNREACHABLE, 3, 0),
             Self::ProtocolUnreachable => (icmp::v4::UNREACHABLE, 2, 0),
             Self::HopLimitExceeded => (icmp::v4::TIME_EXCEEDED, 0, 0),
             Self::TooBig { mtu } => (icmp::v4::UNREACHABLE, 4, mtu as u32),
@@ -53,8 +56,8 @@ impl Reply {
         match self {
             Self::Prohibited => (icmp::v6::UNREACHABLE, 1, 0),
             Self::AddressUnreachable => (icmp::v6::UNREACHABLE, 3, 0),
-            // RFC 6146 §3.4 asks for port unreachable.
-            Self::ProtocolUnreachable => (icmp::v6::UNREACHABLE, 4, 0),
+            // RFC 6146 §3.4 asks for port unreachable where the protocol is.
+            Self::PortUnreachable | Self::ProtocolUnreachable => (icmp::v6::UNREACHABLE, 4, 0),
             Self::HopLimitExceeded => (icmp::v6::TIME_EXCEEDED, 0, 0),
             // RFC 8200 §5: no IPv6 link is smaller.
             Self::TooBig { mtu } => (icmp::v6::PACKET_TOO_BIG, 0, if mtu < 1280 { 1280 } else { mtu as u32 }),

@@ -8,7 +8,7 @@ use crate::hash::SipKey;
 use crate::index_table::IndexTable;
 use crate::slab::Slab;
 use crate::tcp::TcpState;
-use crate::timers::{Lifetime, Tick};
+use crate::timers::{Lifetime, Lifetimes, Tick};
 use crate::tuple::Remote;
 
 /// Place of a session; valid as long as the session lives.
@@ -22,7 +22,7 @@ pub(crate) struct Session {
     /// Closed for what is not TCP.
     pub(crate) tcp: TcpState,
     lifetime: Lifetime,
-    expires: Tick,
+    pub(crate) expires: Tick,
     older: u32,
     newer: u32,
 }
@@ -42,12 +42,14 @@ pub(crate) struct Sessions {
     sessions: Slab<Session>,
     by_remote: IndexTable,
     queues: [Queue; Lifetime::ALL.len()],
+    lifetimes: Lifetimes,
 }
 
 impl Sessions {
-    pub(crate) const fn new(key: SipKey) -> Self {
+    pub(crate) const fn new(key: SipKey, lifetimes: Lifetimes) -> Self {
         Self {
             key,
+            lifetimes,
             sessions: Slab::new(),
             by_remote: IndexTable::new(),
             queues: [Queue { oldest: NONE, newest: NONE }; Lifetime::ALL.len()],
@@ -75,7 +77,7 @@ impl Sessions {
         tcp: TcpState,
         lifetime: Lifetime,
     ) -> SessionIndex {
-        let expires = now.after(lifetime.duration());
+        let expires = now.after(self.lifetimes.of(lifetime));
         let session = Session { bib, remote, tcp, lifetime, expires, older: NONE, newer: NONE };
         let key = self.key;
         let index = self.sessions.insert(session);
@@ -89,8 +91,9 @@ impl Sessions {
     /// Gives a session a lifetime that starts now.
     pub(crate) fn touch(&mut self, now: Tick, index: SessionIndex, lifetime: Lifetime) {
         self.unlink(index.0);
+        let expires = now.after(self.lifetimes.of(lifetime));
         let session = &mut self.sessions[index.0];
-        (session.lifetime, session.expires) = (lifetime, now.after(lifetime.duration()));
+        (session.lifetime, session.expires) = (lifetime, expires);
         self.append(index.0);
     }
 
@@ -107,6 +110,17 @@ impl Sessions {
 
     pub(crate) fn set_tcp(&mut self, index: SessionIndex, tcp: TcpState) {
         self.sessions[index.0].tcp = tcp;
+    }
+
+    /// Gives every session the lifetime it would have had. All of one queue move by the same time: it stays in order.
+    pub(crate) fn set_lifetimes(&mut self, lifetimes: Lifetimes) {
+        let before = std::mem::replace(&mut self.lifetimes, lifetimes);
+        for place in (0..self.sessions.extent()).filter(|_| before != lifetimes) {
+            if let Some(session) = self.sessions.at_mut(place) {
+                let (before, after) = (before.of(session.lifetime), lifetimes.of(session.lifetime));
+                session.expires = session.expires.with_lifetime(before, after);
+            }
+        }
     }
 
     /// A session whose time has come.
@@ -163,10 +177,15 @@ fn hash(key: SipKey, bib: BibIndex, remote: Remote) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timers::{TCP_TRANS, UDP_DEFAULT};
     use std::time::Duration;
 
     const BIB: BibIndex = BibIndex(3);
+    const UDP_DEFAULT: Duration = Duration::from_secs(300);
+    const TCP_TRANS: Duration = Duration::from_secs(240);
+
+    fn table() -> Sessions {
+        Sessions::new(SipKey::from_seed(&[1; 32], 1), Lifetimes::default())
+    }
 
     fn remote(port: u16) -> Remote {
         Remote { address: "192.0.2.1".parse().unwrap(), port }
@@ -188,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_touched_session_outlives_one_that_was_not() {
-        let mut sessions = Sessions::new(SipKey::from_seed(&[1; 32], 1));
+        let mut sessions = table();
         let (one, two) = (udp(&mut sessions, at(0), 1), udp(&mut sessions, at(1), 2));
         sessions.touch(at(2), one, Lifetime::UdpDefault);
 
@@ -201,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_shorter_lifetime_expires_first_whatever_the_order() {
-        let mut sessions = Sessions::new(SipKey::from_seed(&[1; 32], 1));
+        let mut sessions = table();
         udp(&mut sessions, at(0), 1);
         let short = sessions.insert(at(1), BIB, remote(2), TcpState::Trans, Lifetime::TcpTrans);
 
@@ -211,7 +230,7 @@ mod tests {
 
     #[test]
     fn removing_from_the_middle_keeps_the_queue_whole() {
-        let mut sessions = Sessions::new(SipKey::from_seed(&[1; 32], 1));
+        let mut sessions = table();
         let all: Vec<_> = (1..=3).map(|port| udp(&mut sessions, at(u64::from(port)), port)).collect();
         sessions.remove(all[1]);
         sessions.remove(all[0]);
@@ -220,5 +239,16 @@ mod tests {
         assert_eq!((sessions.find(BIB, remote(2)), sessions.find(BIB, remote(3))), (None, Some(all[2])));
         sessions.remove(all[2]);
         assert_eq!((sessions.next_expiry(), sessions.len()), (None, 0));
+    }
+
+    #[test]
+    fn another_lifetime_holds_from_the_last_packet_on() {
+        let mut sessions = table();
+        let (one, two) = (udp(&mut sessions, at(0), 1), udp(&mut sessions, at(1), 2));
+        sessions.set_lifetimes(Lifetimes { udp: Duration::from_secs(120), ..Lifetimes::default() });
+
+        assert_eq!((sessions.session(one).expires, sessions.session(two).expires), (at(120), at(121)));
+        sessions.touch(at(100), one, Lifetime::UdpDefault);
+        assert_eq!(sessions.next_expiry(), Some(at(121)));
     }
 }

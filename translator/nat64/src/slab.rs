@@ -65,6 +65,14 @@ impl<T> Slab<T> {
             Slot::Free { .. } => None,
         }
     }
+
+    /// The entry at `index`, if there is one, to be changed.
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        match self.slots.get_mut(index as usize)? {
+            Slot::Used(entry) => Some(entry),
+            Slot::Free { .. } => None,
+        }
+    }
 }
 
 impl<T> std::ops::Index<u32> for Slab<T> {

@@ -1,16 +1,19 @@
 //! All that the engine remembers: BIBs, sessions, ports and peers, kept consistent with one another.
 //!
 //! Invariants: every session has a BIB entry; the last session to leave takes its BIB entry with it, and the entry its
-//! port; a peer's counts are those of its entries. Nothing here touches packets.
+//! port, unless it was made by hand; a peer's counts are those of its entries. Nothing here touches packets.
+
+mod mappings;
+mod opening;
 
 use crate::bib::{Bib, BibEntry, BibIndex};
-use crate::config::{Filtering, Limits, Pool4};
-use crate::drop::Refusal;
+use crate::config::{Limits, Refresh, Unsolicited};
+use crate::event::{Event, Events};
 use crate::filtering::Filter;
 use crate::hash::SipKey;
+use crate::held::HeldSyns;
 use crate::peers::Peers;
-use crate::pool4::PortPool;
-use crate::reply::Reply;
+use crate::pool4::{self, PortPool};
 use crate::session::{Session, SessionIndex, Sessions};
 use crate::tcp::TcpState;
 use crate::timers::{Lifetime, Tick};
@@ -24,6 +27,9 @@ pub(crate) struct State {
     tables: [Tables; Protocol::ALL.len()],
     pool: PortPool,
     peers: Peers,
+    held: HeldSyns,
+    events: Events,
+    refresh: Refresh,
     limits: Limits,
 }
 
@@ -42,12 +48,14 @@ pub(crate) struct Found {
     pub(crate) session: Option<SessionIndex>,
 }
 
-/// What became of a session whose time had come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of something whose time had come.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
-    /// It is gone.
+    /// A session is gone.
     Session,
-    /// It may still be in use: the inside endpoint is to be asked (RFC 6146 §3.5.2.2).
+    /// A SYN from outside met none from inside, and is to be answered (RFC 5382 REQ-4).
+    Syn(Box<[u8]>),
+    /// A session may still be in use: the inside endpoint is to be asked (RFC 6146 §3.5.2.2).
     Probe { inner: Inner, remote: Remote },
 }
 
@@ -56,7 +64,7 @@ impl State {
         let [table_key, pool_key] = [1, 2].map(|purpose| SipKey::from_seed(seed, purpose));
         let tables = |_| Tables {
             bib: Bib::new(table_key),
-            sessions: Sessions::new(table_key),
+            sessions: Sessions::new(table_key, config.lifetimes),
             filter: Filter::new(table_key, config.filtering),
         };
         Self {
@@ -65,6 +73,9 @@ impl State {
             tables: Protocol::ALL.map(tables),
             pool: PortPool::new(pool_key, &config.pool4),
             peers: Peers::new(table_key),
+            held: HeldSyns::new(config.lifetimes.tcp_incoming_syn),
+            events: Events::new(config.event_log),
+            refresh: config.refresh,
             limits: config.limits,
         }
     }
@@ -124,33 +135,36 @@ impl State {
         }
     }
 
+    /// A packet from outside: whether it counts is for the operator to say (RFC 4787 REQ-6).
+    pub(crate) fn touch_from_outside(
+        &mut self,
+        now: Tick,
+        protocol: Protocol,
+        session: SessionIndex,
+        lifetime: Lifetime,
+    ) {
+        match self.refresh {
+            Refresh::BothSides => self.touch(now, protocol, session, lifetime),
+            Refresh::InsideOnly => {}
+        }
+    }
+
     pub(crate) fn touch(&mut self, now: Tick, protocol: Protocol, session: SessionIndex, lifetime: Lifetime) {
         self.tables[protocol as usize].sessions.touch(now, session, lifetime);
     }
 
-    /// Starts a session from inside, with a new BIB entry if the inside endpoint has none (RFC 6146 §3.5.1.1).
-    pub(crate) fn open(
-        &mut self,
-        now: Tick,
-        protocol: Protocol,
-        (inner, remote): (Inner, Remote),
-        known: Option<BibIndex>,
-        (tcp, lifetime): (TcpState, Lifetime),
-    ) -> Result<Outer, Refusal> {
-        // RFC 6146 §3.5.1.1: a packet that finds no resources is dropped, with an address unreachable.
-        let full = |reason| Refusal::with(reason, Reply::AddressUnreachable);
-        let bib = match known {
-            Some(bib) => bib,
-            None => self.add_mapping(protocol, inner).map_err(full)?,
-        };
-        let outer = self.mapping(protocol, bib).outer;
-        match self.add_session(now, protocol, bib, remote, (tcp, lifetime)) {
-            Ok(()) => Ok(outer),
-            Err(reason) => {
-                self.remove_mapping_if_idle(protocol, bib);
-                Err(full(reason))
-            }
-        }
+    /// Keeps a SYN from outside that nobody inside waits for yet, or says that there is no room.
+    pub(crate) fn hold(&mut self, now: Tick, outer: Outer, remote: Remote, syn: &[u8]) -> bool {
+        self.held.hold(now, outer, remote, syn)
+    }
+
+    /// A SYN from outside has been let in after all.
+    pub(crate) fn forget_held(&mut self, outer: Outer, remote: Remote) {
+        self.held.forget(outer, remote);
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
     }
 
     /// Starts a session with an existing mapping.
@@ -178,21 +192,6 @@ impl State {
         Ok(())
     }
 
-    fn add_mapping(&mut self, protocol: Protocol, inner: Inner) -> Result<BibIndex, DropReason> {
-        if self.tables.iter().map(|tables| tables.bib.len()).sum::<usize>() >= self.limits.bib_entries as usize {
-            return Err(DropReason::BibFull);
-        }
-        let known = self.peers.find(inner.address);
-        let held = known.map_or(0, |peer| self.peers.peer(peer).bib_entries);
-        if held >= self.limits.bib_entries_per_peer {
-            return Err(DropReason::PeerBibFull);
-        }
-        let outer = self.pool.allocate(protocol, inner).ok_or(DropReason::PoolExhausted)?;
-        let peer = self.peers.find_or_insert(inner.address);
-        self.peers.peer_mut(peer).bib_entries += 1;
-        Ok(self.tables[protocol as usize].bib.insert(inner, outer, peer))
-    }
-
     fn remove_session(&mut self, protocol: Protocol, index: SessionIndex) {
         let tables = &mut self.tables[protocol as usize];
         let Session { bib, remote, .. } = tables.sessions.remove(index);
@@ -205,22 +204,27 @@ impl State {
 
     fn remove_mapping_if_idle(&mut self, protocol: Protocol, bib: BibIndex) {
         let tables = &mut self.tables[protocol as usize];
-        if tables.bib.entry(bib).sessions > 0 {
+        let entry = tables.bib.entry(bib);
+        if entry.sessions > 0 || entry.is_static {
             return;
         }
-        let BibEntry { outer, peer, .. } = tables.bib.remove(bib);
-        self.pool.release(protocol, outer);
+        let BibEntry { inner, outer, peer, .. } = tables.bib.remove(bib);
+        self.events.ended(protocol, inner, outer);
+        self.pool.release(protocol, inner, outer);
         self.peers.peer_mut(peer).bib_entries -= 1;
         self.peers.remove_if_idle(peer);
     }
 
-    /// When the next session expires.
+    /// When the next session or held SYN expires.
     pub(crate) fn next_expiry(&self) -> Option<Tick> {
-        self.tables.iter().filter_map(|tables| tables.sessions.next_expiry()).min()
+        self.tables.iter().filter_map(|tables| tables.sessions.next_expiry()).chain(self.held.next_expiry()).min()
     }
 
-    /// Deals with one session whose time has come.
+    /// Deals with one session or held SYN whose time has come.
     pub(crate) fn expire(&mut self, now: Tick) -> Option<Expired> {
+        if let Some(syn) = self.held.expire(now) {
+            return Some(Expired::Syn(syn));
+        }
         let expired = |protocol: &Protocol| {
             let session = self.tables[*protocol as usize].sessions.expired(now)?;
             Some((*protocol, session))
@@ -238,14 +242,14 @@ impl State {
     }
 
     /// Removes every session that `keep` refuses, and with the last of a mapping the mapping.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&BibEntry, Remote) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl Fn(Protocol, &BibEntry, Remote) -> bool) {
         for protocol in Protocol::ALL {
             for place in self.tables[protocol as usize].sessions.places() {
                 let tables = &self.tables[protocol as usize];
                 let refused = tables
                     .sessions
                     .at(place)
-                    .is_some_and(|session| !keep(tables.bib.entry(session.bib), session.remote));
+                    .is_some_and(|session| !keep(protocol, tables.bib.entry(session.bib), session.remote));
                 if refused {
                     self.remove_session(protocol, place);
                 }
@@ -253,19 +257,26 @@ impl State {
         }
     }
 
-    /// Takes another pool, whose endpoints must include all that are in use, another filtering and other limits.
+    /// Takes another pool, whose endpoints must include all that are in use, another filtering, other lifetimes and
+    /// other limits.
     ///
     /// What exceeds a limit stays; it only gets no company.
-    pub(crate) fn reconfigure(&mut self, pool4: &[Pool4], filtering: Filtering, limits: Limits) {
-        self.limits = limits;
-        self.pool = PortPool::new(self.pool_key, pool4);
+    pub(crate) fn reconfigure(&mut self, config: &Config) {
+        self.limits = config.limits;
+        self.refresh = config.refresh;
+        self.events.set_log(config.event_log);
+        self.pool = PortPool::new(self.pool_key, &config.pool4);
+        let keeps_syns = config.unsolicited != Unsolicited::Silent;
+        self.held
+            .reconfigure(config.lifetimes.tcp_incoming_syn, |outer| keeps_syns && pool4::covers(&config.pool4, outer));
         for protocol in Protocol::ALL {
             let tables = &mut self.tables[protocol as usize];
+            tables.sessions.set_lifetimes(config.lifetimes);
             for mapping in tables.bib.entries() {
-                self.pool.reserve(protocol, mapping.outer);
+                self.pool.reserve(protocol, mapping.inner, mapping.outer);
             }
-            if tables.filter.filtering() != filtering {
-                tables.filter = Filter::new(self.table_key, filtering);
+            if tables.filter.filtering() != config.filtering {
+                tables.filter = Filter::new(self.table_key, config.filtering);
                 for session in tables.sessions.places().filter_map(|place| tables.sessions.at(place)) {
                     tables.filter.session_added(session.bib, session.remote.address);
                 }

@@ -9,6 +9,10 @@ pub struct Stats {
     pub outgoing: Traffic,
     /// Forwarded from outside to inside.
     pub incoming: Traffic,
+    /// From inside to inside (RFC 6146 §3.8).
+    pub hairpinned: Traffic,
+    /// SYNs from outside that waited for one from inside; retransmissions count too.
+    pub syns_held: u64,
     /// ICMP errors the engine made.
     pub errors_sent: u64,
     /// ICMP errors it did not make because of the rate limit.
@@ -53,6 +57,8 @@ impl Default for Stats {
         Self {
             outgoing: Traffic::default(),
             incoming: Traffic::default(),
+            hairpinned: Traffic::default(),
+            syns_held: 0,
             errors_sent: 0,
             errors_suppressed: 0,
             dropped: [0; DropReason::ALL.len()],

@@ -10,16 +10,24 @@ use crate::state::State;
 use crate::timers::{Lifetime, Tick};
 use crate::tuple::{Inner, Outer, Protocol, Remote};
 
-/// The states of RFC 6146 §3.5.2.2, by their names there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TcpState {
+/// The states of RFC 6146 §3.5.2.2, by their names there. V6 is inside, also for peers that speak IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TcpState {
+    /// No connection; also the state of what is not TCP.
     Closed,
+    /// The outside has sent a SYN.
     V4Init,
+    /// The inside has sent a SYN.
     V6Init,
+    /// Both sides have.
     Established,
+    /// The outside has sent a FIN.
     V4FinRcv,
+    /// The inside has sent a FIN.
     V6FinRcv,
+    /// Both sides have.
     V4FinV6FinRcv,
+    /// A RST was seen, or nothing for too long: about to be forgotten.
     Trans,
 }
 
@@ -57,6 +65,20 @@ impl Event {
 }
 
 impl TcpState {
+    /// Its name, as RFC 6146 writes it but for the case and the blanks.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::V4Init => "v4_init",
+            Self::V6Init => "v6_init",
+            Self::Established => "established",
+            Self::V4FinRcv => "v4_fin_rcv",
+            Self::V6FinRcv => "v6_fin_rcv",
+            Self::V4FinV6FinRcv => "v4_fin_v6_fin_rcv",
+            Self::Trans => "trans",
+        }
+    }
+
     /// The next state, and the lifetime that starts; none leaves the clock running.
     const fn next(self, event: Event) -> (Self, Option<Lifetime>) {
         const TCP_EST: Option<Lifetime> = Some(Lifetime::TcpEst);
@@ -68,7 +90,7 @@ impl TcpState {
             // with the old one's clock.
             (Self::V4FinV6FinRcv, Event::V6Syn) => (Self::V6Init, TCP_TRANS),
             (Self::Closed | Self::V4Init | Self::V6Init | Self::V4FinV6FinRcv, _) => (self, None),
-            // RFC 5382 §5: a RST begins the closing phase, also of a connection that is half closed.
+            // RFC 7857 §2.2: a RST begins the closing phase, also of a connection that is half closed.
             (Self::Established | Self::V4FinRcv | Self::V6FinRcv, Event::Rst) => (Self::Trans, TCP_TRANS),
             (Self::Established, Event::V4Fin) => (Self::V4FinRcv, TCP_EST),
             (Self::Established, Event::V6Fin) => (Self::V6FinRcv, TCP_EST),
@@ -101,9 +123,7 @@ pub(crate) fn outgoing(
             state.set_tcp(now, session, tcp, lifetime);
             Ok(state.mapping(Protocol::Tcp, bib).outer)
         }
-        (known, _) if event == Event::V6Syn => {
-            state.open(now, Protocol::Tcp, (inner, remote), known, (TcpState::V6Init, Lifetime::TcpTrans))
-        }
+        (known, _) if event == Event::V6Syn => state.open_tcp(now, (inner, remote), known),
         // RFC 6146 §3.5.2.2, CLOSED: with a BIB entry the segment is translated, and nothing is remembered.
         (Some(bib), None) => Ok(state.mapping(Protocol::Tcp, bib).outer),
         (None, _) => Err(DropReason::NoSession.into()),
@@ -129,6 +149,7 @@ pub(crate) fn incoming(
         None if event == Event::V4Syn => {
             state.admits(Protocol::Tcp, bib, remote)?;
             state.add_session(now, Protocol::Tcp, bib, remote, (TcpState::V4Init, Lifetime::TcpTrans))?;
+            state.forget_held(outer, remote);
         }
         None => return Err(DropReason::NoSession),
     }

@@ -2,14 +2,59 @@
 
 use std::time::{Duration, Instant};
 
-/// RFC 6146 §4: lifetime of a UDP session.
-pub(crate) const UDP_DEFAULT: Duration = Duration::from_secs(5 * 60);
-/// RFC 6146 §4: lifetime of an established TCP session, 2 h 4 min.
-pub(crate) const TCP_EST: Duration = Duration::from_secs(2 * 60 * 60 + 4 * 60);
-/// RFC 6146 §4: lifetime of a TCP session that is not established, or no longer.
-pub(crate) const TCP_TRANS: Duration = Duration::from_secs(4 * 60);
-/// RFC 6146 §4: lifetime of an ICMP session.
-pub(crate) const ICMP_DEFAULT: Duration = Duration::from_secs(60);
+/// How long sessions are remembered after their last packet, by the names of RFC 6146 §4.
+///
+/// Values below the minima of the RFCs are taken as those, values above a year as a year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// UDP_DEFAULT: 5 minutes. At least 2 minutes (UDP_MIN; RFC 4787 REQ-5).
+    pub udp: Duration,
+    /// TCP_EST, an established connection: 2 hours 4 minutes, which is also the least (RFC 5382 REQ-5).
+    pub tcp_established: Duration,
+    /// TCP_TRANS, a connection that opens or closes: 4 minutes, which is also the least (RFC 5382 REQ-5).
+    pub tcp_transitory: Duration,
+    /// TCP_INCOMING_SYN, a SYN from outside that waits for one from inside: 6 seconds, also the least (RFC 5382 REQ-4).
+    pub tcp_incoming_syn: Duration,
+    /// ICMP_DEFAULT: 60 seconds, which is also the least (RFC 5508 REQ-2).
+    pub icmp: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self { udp: Duration::from_secs(5 * 60), ..Self::SHORTEST }
+    }
+}
+
+impl Lifetimes {
+    const SHORTEST: Self = Self {
+        udp: Duration::from_secs(2 * 60),
+        tcp_established: Duration::from_secs(2 * 60 * 60 + 4 * 60),
+        tcp_transitory: Duration::from_secs(4 * 60),
+        tcp_incoming_syn: Duration::from_secs(6),
+        icmp: Duration::from_secs(60),
+    };
+
+    /// The nearest lifetimes that the RFCs allow.
+    pub(crate) fn possible(self) -> Self {
+        let possible = |wanted: Duration, shortest| wanted.clamp(shortest, Duration::from_secs(365 * 24 * 60 * 60));
+        Self {
+            udp: possible(self.udp, Self::SHORTEST.udp),
+            tcp_established: possible(self.tcp_established, Self::SHORTEST.tcp_established),
+            tcp_transitory: possible(self.tcp_transitory, Self::SHORTEST.tcp_transitory),
+            tcp_incoming_syn: possible(self.tcp_incoming_syn, Self::SHORTEST.tcp_incoming_syn),
+            icmp: possible(self.icmp, Self::SHORTEST.icmp),
+        }
+    }
+
+    pub(crate) const fn of(&self, lifetime: Lifetime) -> Duration {
+        match lifetime {
+            Lifetime::UdpDefault => self.udp,
+            Lifetime::TcpEst => self.tcp_established,
+            Lifetime::TcpTrans => self.tcp_transitory,
+            Lifetime::IcmpDefault => self.icmp,
+        }
+    }
+}
 
 /// Nanoseconds since the engine was made; half the size of an [`Instant`], and enough for 584 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +63,21 @@ pub(crate) struct Tick(u64);
 impl Tick {
     pub(crate) const fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_nanos() as u64))
+    }
+
+    /// The end of a lifetime that has changed since it began.
+    pub(crate) const fn with_lifetime(self, before: Duration, after: Duration) -> Self {
+        Self(self.0.saturating_sub(before.as_nanos() as u64)).after(after)
+    }
+
+    /// From this time to a later one.
+    pub(crate) const fn until(self, later: Self) -> Duration {
+        Duration::from_nanos(later.0.saturating_sub(self.0))
+    }
+
+    /// Microseconds since the engine was made.
+    pub(crate) const fn micros(self) -> u64 {
+        self.0 / 1_000
     }
 
     /// Milliseconds since the engine was made.
@@ -44,6 +104,11 @@ impl Clock {
         self.latest
     }
 
+    /// The tick of a time that does not count as having come.
+    pub(crate) fn peek(&self, now: Instant) -> Tick {
+        Tick(0).after(now.saturating_duration_since(self.start)).max(self.latest)
+    }
+
     pub(crate) fn instant(&self, tick: Tick) -> Instant {
         self.start + Duration::from_nanos(tick.0)
     }
@@ -60,15 +125,6 @@ pub(crate) enum Lifetime {
 
 impl Lifetime {
     pub(crate) const ALL: [Self; 4] = [Self::UdpDefault, Self::TcpEst, Self::TcpTrans, Self::IcmpDefault];
-
-    pub(crate) const fn duration(self) -> Duration {
-        match self {
-            Self::UdpDefault => UDP_DEFAULT,
-            Self::TcpEst => TCP_EST,
-            Self::TcpTrans => TCP_TRANS,
-            Self::IcmpDefault => ICMP_DEFAULT,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -88,9 +144,13 @@ mod tests {
 
     #[test]
     fn lifetimes_keep_the_minima_of_the_rfcs() {
-        assert!(UDP_DEFAULT >= Duration::from_secs(120), "RFC 4787 REQ-5");
-        assert_eq!(TCP_EST, Duration::from_secs(7_440), "RFC 5382 REQ-5");
-        assert_eq!(TCP_TRANS, Duration::from_secs(240), "RFC 5382 REQ-5");
-        assert_eq!(ICMP_DEFAULT, Duration::from_secs(60), "RFC 5508 REQ-1");
+        let none = Duration::ZERO;
+        let shortest =
+            Lifetimes { udp: none, tcp_established: none, tcp_transitory: none, tcp_incoming_syn: none, icmp: none };
+
+        assert_eq!(shortest.possible(), Lifetimes::SHORTEST);
+        assert_eq!(Lifetimes::default().possible(), Lifetimes::default());
+        let forever = Lifetimes { udp: Duration::MAX, ..Lifetimes::default() };
+        assert_eq!(forever.possible().udp, Duration::from_secs(31_536_000));
     }
 }

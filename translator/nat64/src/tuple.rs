@@ -1,6 +1,6 @@
 //! The names of things: endpoints, and the tuples of a packet (RFC 6146 §3.4).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 use packet::icmp::{self, Icmp};
 use packet::tcp::{Flags, Tcp};
@@ -39,16 +39,63 @@ impl Inner {
     }
 }
 
+impl From<SocketAddr> for Inner {
+    fn from(endpoint: SocketAddr) -> Self {
+        let address = match endpoint {
+            SocketAddr::V4(endpoint) => endpoint.ip().to_ipv6_mapped(),
+            SocketAddr::V6(endpoint) => *endpoint.ip(),
+        };
+        Self { address, port: endpoint.port() }
+    }
+}
+
+impl From<Inner> for SocketAddr {
+    fn from(inner: Inner) -> Self {
+        Self::new(inner.address.to_canonical(), inner.port)
+    }
+}
+
+impl From<SocketAddrV4> for Outer {
+    fn from(endpoint: SocketAddrV4) -> Self {
+        Self { address: *endpoint.ip(), port: endpoint.port() }
+    }
+}
+
+impl From<Outer> for SocketAddrV4 {
+    fn from(outer: Outer) -> Self {
+        Self::new(outer.address, outer.port)
+    }
+}
+
+impl From<Remote> for SocketAddrV4 {
+    fn from(remote: Remote) -> Self {
+        Self::new(remote.address, remote.port)
+    }
+}
+
 /// The protocols that have tables of their own (RFC 6146 §3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP.
     Tcp,
+    /// UDP.
     Udp,
+    /// ICMP echo, with identifiers in place of ports.
     Icmp,
 }
 
 impl Protocol {
-    pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
+    /// Every protocol.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
+
+    /// Its name, as metrics and commands write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+        }
+    }
 
     /// Its number in a family.
     pub(crate) const fn number(self, family: Family) -> u8 {
@@ -133,6 +180,27 @@ impl Transport {
             Family::V6 => icmp::v6::is_error(message.kind()) && message.kind() != icmp::v6::REDIRECT,
         };
         is_error.then_some(Self::IcmpError)
+    }
+
+    /// Where it goes, if that is a port.
+    pub(crate) const fn destination(&self) -> Option<(Protocol, u16)> {
+        match *self {
+            Self::Tcp { destination, .. } => Some((Protocol::Tcp, destination)),
+            Self::Udp { destination, .. } => Some((Protocol::Udp, destination)),
+            Self::Echo { .. } | Self::IcmpError => None,
+        }
+    }
+
+    /// The same from another port, or with another identifier.
+    pub(crate) const fn sent_from(self, port: u16) -> Self {
+        match self {
+            Self::Tcp { destination, flags, header_len, .. } => {
+                Self::Tcp { source: port, destination, flags, header_len }
+            }
+            Self::Udp { destination, .. } => Self::Udp { source: port, destination },
+            Self::Echo { kind, .. } => Self::Echo { kind, identifier: port },
+            Self::IcmpError => Self::IcmpError,
+        }
     }
 
     /// How a super-packet of this transport is cut, and the length of the header each part gets, in bytes.

@@ -22,7 +22,7 @@ pub(crate) fn incoming(state: &mut State, now: Tick, outer: Outer, remote: Remot
     let found = state.find_incoming(Protocol::Udp, outer, remote);
     let bib = found.bib.ok_or(DropReason::NoBibEntry)?;
     match found.session {
-        Some(session) => state.touch(now, Protocol::Udp, session, Lifetime::UdpDefault),
+        Some(session) => state.touch_from_outside(now, Protocol::Udp, session, Lifetime::UdpDefault),
         None => {
             state.admits(Protocol::Udp, bib, remote)?;
             state.add_session(now, Protocol::Udp, bib, remote, (TcpState::Closed, Lifetime::UdpDefault))?;

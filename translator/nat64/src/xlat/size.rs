@@ -54,8 +54,10 @@ pub(crate) fn fit(network: &Network, wire_len: usize, to: Family, mtu: u16) -> R
         return Ok(Fit::Whole);
     }
     let (may_fragment, mtu) = match (network.family, to) {
+        // From one peer to another: nobody fragments for IPv6 on the way.
+        (Family::V6, Family::V6) => (false, mtu),
         // RFC 7915 §5.1: what is short enough for DF to stay clear is for the IPv4 side to fragment.
-        (Family::V6, _) => {
+        (Family::V6, Family::V4) => {
             (Fragmentation::for_translated(wire_len) == Fragmentation::Allowed, mtu.saturating_add(DIFFERENCE))
         }
         (Family::V4, Family::V6) => (!network.dont_fragment, mtu.saturating_sub(DIFFERENCE)),

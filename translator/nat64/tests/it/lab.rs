@@ -20,6 +20,7 @@ pub(crate) struct Lab {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Sent(Vec<u8>),
+    Taken,
     Dropped(DropReason),
 }
 
@@ -34,6 +35,7 @@ impl Outcome {
     pub(crate) fn bytes(self) -> Vec<u8> {
         match self {
             Self::Sent(bytes) => bytes,
+            Self::Taken => panic!("taken"),
             Self::Dropped(reason) => panic!("dropped: {}", reason.as_str()),
         }
     }
@@ -42,6 +44,7 @@ impl Outcome {
     pub(crate) fn dropped(self) -> DropReason {
         match self {
             Self::Sent(bytes) => panic!("sent: {:?}", see(&bytes)),
+            Self::Taken => panic!("taken"),
             Self::Dropped(reason) => reason,
         }
     }
@@ -86,6 +89,7 @@ impl Lab {
                 assert!(packet.headroom() >= packet::virtio::HEADER_LEN, "no room for the virtio-net header");
                 (Outcome::Sent(packet.bytes().to_vec()), packet.offload)
             }
+            Verdict::Taken => (Outcome::Taken, Offload::default()),
             Verdict::Drop(reason) => (Outcome::Dropped(reason), Offload::default()),
         }
     }
@@ -97,6 +101,20 @@ impl Lab {
 
     pub(crate) fn transmits(&mut self) -> Vec<Transmit> {
         std::iter::from_fn(|| self.engine.poll_transmit()).collect()
+    }
+
+    /// The packet that a hairpinned one has become.
+    #[track_caller]
+    pub(crate) fn hairpinned(&mut self, bytes: &[u8]) -> Seen {
+        see(&self.hairpinned_bytes(bytes))
+    }
+
+    #[track_caller]
+    pub(crate) fn hairpinned_bytes(&mut self, bytes: &[u8]) -> Vec<u8> {
+        assert_eq!(self.inside(bytes), Outcome::Taken);
+        let all = self.transmits();
+        let [Transmit { side: Side::Inside, bytes }] = &all[..] else { panic!("{all:?}") };
+        bytes.clone()
     }
 
     /// The one packet the engine made itself.

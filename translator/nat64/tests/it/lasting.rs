@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nat64::{DropReason, Filtering, Pool4, Side};
+use nat64::{DropReason, Filtering, Lifetimes, Pool4, Refresh, Side};
 
 use crate::lab::{Lab, POOL4, at, echo, tcp, udp, via};
 
@@ -40,6 +40,51 @@ fn datagrams_of_either_side_keep_a_session() {
         lab.pass(Duration::from_secs(200));
     }
     assert_eq!(lab.sizes(), (1, 1));
+}
+
+#[test]
+fn the_outside_can_be_kept_from_keeping_a_session() {
+    let mut lab = Lab::with(|config| config.refresh = Refresh::InsideOnly);
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+    let id = lab.inside(&echo("2001:db8::7", "64:ff9b::808:808", 128, 77)).sent().source.port();
+    lab.pass(Duration::from_secs(59));
+    lab.outside(&echo("8.8.8.8", &POOL4.to_string(), 0, id)).sent();
+    lab.outside(&udp(DNS, &outer, b"")).sent();
+
+    // RFC 4787 REQ-6.
+    lab.pass(SECOND);
+    assert_eq!(lab.sizes(), (1, 1));
+    lab.inside(&udp(WEB, &via(DNS), b"")).sent();
+    lasts(&mut lab, Duration::from_secs(300));
+}
+
+#[test]
+fn lifetimes_are_for_the_operator_to_say_above_the_minima_of_the_rfcs() {
+    let lifetimes = Lifetimes {
+        udp: Duration::from_secs(600),
+        tcp_transitory: Duration::from_secs(300),
+        icmp: Duration::from_secs(1),
+        ..Lifetimes::default()
+    };
+    let mut lab = Lab::with(|config| config.lifetimes = lifetimes);
+
+    lab.inside(&udp(WEB, &via(DNS), b"")).sent();
+    lasts(&mut lab, Duration::from_secs(600));
+    lab.inside(&tcp(WEB, &via("1.1.1.1:443"), "S")).sent();
+    lasts(&mut lab, Duration::from_secs(300));
+    lab.inside(&echo("2001:db8::7", "64:ff9b::808:808", 128, 77)).sent();
+    lasts(&mut lab, Duration::from_secs(60));
+}
+
+#[test]
+fn a_new_lifetime_holds_for_the_sessions_there_are() {
+    let mut lab = Lab::new();
+    lab.inside(&udp(WEB, &via(DNS), b"")).sent();
+    lab.pass(Duration::from_secs(100));
+
+    lab.reconfigure(|config| config.lifetimes.udp = Duration::from_secs(120));
+
+    lasts(&mut lab, Duration::from_secs(20));
 }
 
 #[test]

@@ -89,7 +89,7 @@ proptest! {
     fn tables_stay_within_their_limits_and_empty_in_the_end(
         packets in proptest::collection::vec((endpoint(), 0usize..3, any::<bool>(), 0u64..100), 1..200),
     ) {
-        let limits = Limits { bib_entries: 20, sessions: 30, bib_entries_per_peer: 6, sessions_per_peer: 8 };
+        let limits = Limits { bib_entries: 20, sessions: 30, bib_entries_per_peer: 6, sessions_per_peer: 8, ..Limits::default() };
         let mut lab = Lab::with(|config| config.limits = limits);
         for (inner, remote, is_tcp, secs) in packets {
             let to = towards(&inner, REMOTES[remote]);
@@ -170,13 +170,13 @@ proptest! {
     fn whatever_happens_nothing_leaks(events in proptest::collection::vec(event(), 1..150)) {
         let mut lab = Lab::with(|config| {
             config.pool4[0].ports = 2000..=2019;
-            config.limits = Limits { bib_entries: 30, sessions: 40, bib_entries_per_peer: 20, sessions_per_peer: 20 };
+            config.limits = Limits { bib_entries: 30, sessions: 40, bib_entries_per_peer: 20, sessions_per_peer: 20, ..Limits::default() };
         });
         for event in events {
             happen(&mut lab, event);
             let (bib, sessions) = lab.sizes();
             prop_assert!(bib <= 30 && sessions <= 40 && bib <= sessions);
-            prop_assert_eq!(lab.engine.poll_timeout().is_some(), sessions > 0);
+            prop_assert!(lab.engine.poll_timeout().is_some() || sessions == 0);
         }
         lab.engine.forget_inside("::/0".parse().unwrap());
         lab.engine.forget_inside("0.0.0.0/0".parse().unwrap());

@@ -66,6 +66,32 @@ fn one_peer_cannot_take_what_the_others_need() {
 }
 
 #[test]
+fn a_peer_starts_flows_no_faster_than_it_may_and_others_are_not_slowed() {
+    // RFC 6888 REQ-4.
+    let mut lab = lab(Limits { new_flows_per_second: 10, new_flows_at_once: 20, ..Limits::default() });
+    let start = |lab: &mut Lab, port| lab.inside(&udp(&from(0, port), &via(DNS), b""));
+    // The flow that makes a peer known is free.
+    (0..21).for_each(|port| drop(start(&mut lab, 2000 + port).sent()));
+
+    assert_eq!(start(&mut lab, 3000).dropped(), DropReason::PeerFlowRate);
+    assert_eq!(lab.reply().1.icmp, Some((1, 3)));
+    lab.inside(&udp(&from(1, 1), &via(DNS), b"")).sent();
+    lab.inside(&udp(&from(0, 2000), &via(DNS), b"")).sent();
+    lab.pass(std::time::Duration::from_millis(200));
+    start(&mut lab, 3001).sent();
+    start(&mut lab, 3002).sent();
+    assert_eq!(start(&mut lab, 3003).dropped(), DropReason::PeerFlowRate);
+}
+
+#[test]
+fn a_peer_without_any_flow_rate_starts_but_one() {
+    let mut lab = lab(Limits { new_flows_per_second: 0, ..Limits::default() });
+    lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent();
+
+    assert_eq!(lab.inside(&udp(&from(0, 2), &via(DNS), b"")).dropped(), DropReason::PeerFlowRate);
+}
+
+#[test]
 fn what_a_peer_lost_it_may_have_again() {
     let mut lab = lab(Limits { bib_entries_per_peer: 1, sessions_per_peer: 1, ..Limits::default() });
     for _ in 0..3 {

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
+mod hairpin;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod lasting;
@@ -10,6 +14,8 @@ mod lasting;
 mod laws;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod mappings;
 #[cfg(test)]
 mod nat44;
 #[cfg(test)]
@@ -20,3 +26,5 @@ mod policy;
 mod sizes;
 #[cfg(test)]
 mod supers;
+#[cfg(test)]
+mod unsolicited;

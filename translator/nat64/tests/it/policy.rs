@@ -1,6 +1,6 @@
 //! Who may be spoken to: refused before any state exists, counted, and told.
 
-use nat64::{DropReason, Side};
+use nat64::{DropReason, Protocol, Side};
 
 use crate::lab::{Lab, POOL4, at, echo, icmp, tcp, udp, via, with_ipv4};
 
@@ -49,8 +49,6 @@ fn own_addresses_are_refused_whatever_is_allowed() {
 
     assert_eq!(lab.inside(&udp(WEB, &via("85.1.2.3:22"), b"")).dropped(), DropReason::DestinationOwnAddress);
     assert_eq!(lab.inside(&udp(WEB, &via("198.18.0.1:53"), b"")).dropped(), DropReason::DestinationOwnAddress);
-    let pool = format!("{POOL4}:80");
-    assert_eq!(lab.inside(&udp(WEB, &via(&pool), b"")).dropped(), DropReason::HairpinningOff);
     lab.inside(&udp(WEB, &via("85.1.2.4:22"), b"")).sent();
 }
 
@@ -73,6 +71,30 @@ fn from_outside_come_only_sources_that_exist() {
     for source in ["0.0.0.0:53", "127.0.0.1:53", "224.0.0.1:53", "255.255.255.255:53", "192.0.2.1:53"] {
         assert_eq!(lab.outside(&udp(source, &outer, b"")).dropped(), DropReason::IllegalSource, "{source}");
     }
+}
+
+#[test]
+fn a_denied_port_is_refused_before_any_state_and_the_sender_hears_why() {
+    let mut lab = Lab::with(|config| config.denied_ports = vec![(Protocol::Tcp, 25)]);
+
+    assert_eq!(lab.inside(&tcp(WEB, &via("9.9.9.9:25"), "S")).dropped(), DropReason::DestinationPortDenied);
+    assert_eq!(lab.reply().1.icmp, Some((1, 1)));
+    assert_eq!(lab.inside(&tcp("198.18.0.7:1", "9.9.9.9:25", "S")).dropped(), DropReason::DestinationPortDenied);
+    assert_eq!(lab.reply().1.icmp, Some((3, 13)));
+    assert_eq!(lab.sizes(), (0, 0));
+    lab.inside(&udp(WEB, &via("9.9.9.9:25"), b"")).sent();
+    lab.inside(&tcp(WEB, &via("9.9.9.9:26"), "S")).sent();
+}
+
+#[test]
+fn a_port_that_becomes_denied_ends_its_sessions() {
+    let mut lab = Lab::new();
+    lab.inside(&tcp(WEB, &via("9.9.9.9:25"), "S")).sent();
+    lab.inside(&tcp(WEB, &via("9.9.9.9:443"), "S")).sent();
+
+    lab.reconfigure(|config| config.denied_ports = vec![(Protocol::Tcp, 25)]);
+
+    assert_eq!(lab.sizes(), (1, 1));
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! What the engine has to say about a packet it does not pass on.
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
+
+use packet::ipv4::Ipv4;
+use packet::{Offload, Packet, segment};
+
+use super::Engine;
+use crate::arrival::FromOutside;
+use crate::drop::Refusal;
+use crate::reply::{self, Reply};
+use crate::timers::Tick;
+use crate::tuple::{Outer, Remote, Transport};
+use crate::unsolicited::{self, Treatment};
+use crate::{DropReason, Side, Verdict};
+
+impl Engine {
+    /// Counts a drop, and tells the sender where it should hear of it.
+    pub(super) fn refuse(&mut self, now: Tick, side: Side, packet: &Packet<'_>, refusal: Refusal) -> Verdict {
+        self.stats.count_drop(refusal.reason);
+        if let Some(reply) = refusal.reply
+            && reply::may_be_answered(packet.bytes())
+        {
+            self.answer(now, side, &as_it_was_sent(packet), reply);
+        }
+        Verdict::Drop(refusal.reason)
+    }
+
+    pub(super) fn answer(&mut self, now: Tick, side: Side, about: &[u8], reply: Reply) {
+        let is_sent = self.error_rate.admits(now, about) && {
+            let sources = (self.error_source4(side, about), self.config.address6);
+            let error = reply::error(reply, about, sources);
+            error.is_some_and(|bytes| self.transmit.push(side, bytes).is_ok())
+        };
+        match is_sent {
+            true => self.stats.errors_sent += 1,
+            false => self.stats.errors_suppressed += 1,
+        }
+    }
+
+    /// Towards the internet the engine is the pool4 address that was spoken to: the kernel takes a packet from
+    /// `address4`, which is its own, for a martian, and conntrack would not relate it to the session it is about.
+    fn error_source4(&self, side: Side, about: &[u8]) -> Ipv4Addr {
+        let spoken_to = match side {
+            Side::Inside => None,
+            Side::Outside => Ipv4::parse_quoted(about).ok().map(|header| header.destination()),
+        };
+        let in_pool4 = |address: &Ipv4Addr| self.config.pool4.iter().any(|part| part.address == *address);
+        spoken_to.filter(in_pool4).unwrap_or(self.config.address4)
+    }
+
+    /// What nobody inside waits for.
+    pub(super) fn unsolicited(
+        &mut self,
+        now: Tick,
+        packet: &Packet<'_>,
+        arrival: &FromOutside,
+        (transport, reason): (&Transport, DropReason),
+    ) -> Result<Verdict, Refusal> {
+        match (unsolicited::treatment(self.config.unsolicited, transport, reason), *transport) {
+            (Treatment::Hold, Transport::Tcp { source, destination, .. }) => {
+                let outer = Outer { address: arrival.destination, port: destination };
+                let remote = Remote { address: arrival.source, port: source };
+                if !self.state.hold(now, outer, remote, &as_it_was_sent(packet)) {
+                    return Err(reason.into());
+                }
+                self.stats.syns_held += 1;
+                Ok(Verdict::Taken)
+            }
+            (Treatment::Hold, _) => Err(reason.into()),
+            (Treatment::Refuse(refusal), _) => Err(refusal),
+        }
+    }
+}
+
+/// What the sender of a super-packet knows of it: the first segment, with a complete checksum.
+fn as_it_was_sent<'p>(packet: &'p Packet<'_>) -> Cow<'p, [u8]> {
+    if packet.offload == Offload::default() {
+        return Cow::Borrowed(packet.bytes());
+    }
+    let mut first = None;
+    let cut = segment::segment(packet, |part| {
+        first.get_or_insert_with(|| part.to_vec());
+    });
+    match (cut, first) {
+        (Ok(()), Some(first)) => Cow::Owned(first),
+        _ => Cow::Borrowed(packet.bytes()),
+    }
+}

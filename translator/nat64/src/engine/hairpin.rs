@@ -1,0 +1,73 @@
+//! Hairpinning (RFC 6146 §3.8): a packet from inside to pool4 is translated to IPv4 and, as if it had come from outside,
+//! back again.
+//!
+//! Both its endpoints are looked up before it is touched, so that an error can quote it. It leaves by the queue of what
+//! the engine makes: its sender and its receiver are on the same side.
+
+use packet::Packet;
+use packet::ipv4::Ipv4;
+
+use super::{Engine, translate};
+use crate::arrival::{self, FromInside, FromOutside};
+use crate::drop::Refusal;
+use crate::network;
+use crate::reply::Reply;
+use crate::timers::Tick;
+use crate::tuple::Transport;
+use crate::xlat::size;
+use crate::xlat::transport::Port;
+use crate::xlat::{Addresses, NewHeader, fragment};
+use crate::{DropReason, Side, Verdict, icmp_error, unsolicited};
+
+impl Engine {
+    pub(super) fn hairpin(
+        &mut self,
+        now: Tick,
+        packet: &mut Packet<'_>,
+        arrival: &FromInside,
+        transport: &Transport,
+    ) -> Result<Verdict, Refusal> {
+        if *transport == Transport::IcmpError {
+            return self.hairpin_error(packet, arrival);
+        }
+        // Two translations are two hops.
+        if arrival.network.hop_limit <= 2 {
+            return Err(Refusal::with(DropReason::HopLimitExceeded, Reply::HopLimitExceeded));
+        }
+        let outer = self.mapping_for(now, arrival, transport)?;
+        let seen = FromOutside { network: arrival.network, source: outer.address, destination: arrival.destination };
+        let inner = self
+            .mapped_by(now, &seen, &transport.sent_from(outer.port))
+            .map_err(|reason| Refusal { reason, reply: unsolicited::answer(transport, reason) })?;
+        let addresses = match inner.ipv4() {
+            Some(destination) => Addresses::V4 { source: outer.address, destination },
+            None => Addresses::V6 { source: self.config.pool6.embed(outer.address), destination: inner.address },
+        };
+        let wire_len = size::on_the_wire(packet, &arrival.network, transport, addresses.family());
+        size::fit(&arrival.network, wire_len, addresses.family(), self.config.mtu6)?;
+        let packets = size::packets(packet, &arrival.network, transport);
+        let identification = self.identifications.take(arrival.destination, packets);
+        let new = NewHeader { identification, wire_len };
+        let between = Addresses::V4 { source: outer.address, destination: arrival.destination };
+        translate(packet, &arrival.network, transport, (between, Port::Source(outer.port)), new)?;
+        let network = network::read4(Ipv4::parse(packet.bytes())?).map_err(|refusal| refusal.reason)?;
+        translate(packet, &network, transport, (addresses, Port::Destination(inner.port)), new)?;
+        self.stats.hairpinned.count(packets, packet.len());
+        self.send_inside(packet, identification)
+    }
+
+    /// An error about a packet that went the same way.
+    fn hairpin_error(&mut self, packet: &mut Packet<'_>, arrival: &FromInside) -> Result<Verdict, Refusal> {
+        icmp_error::outgoing(&self.state, &self.config, packet, arrival)?;
+        let seen = arrival::from_outside(self.state.pool(), packet.bytes())?;
+        icmp_error::incoming(&self.state, &self.config, packet, &seen)?;
+        self.stats.hairpinned.count(1, packet.len());
+        self.send_inside(packet, 0)
+    }
+
+    fn send_inside(&mut self, packet: &Packet<'_>, identification: u16) -> Result<Verdict, Refusal> {
+        let parts = fragment::fragments(packet, self.config.mtu6, identification)?;
+        self.transmit.extend(Side::Inside, parts.into_iter())?;
+        Ok(Verdict::Taken)
+    }
+}

@@ -1,0 +1,90 @@
+//! Paired pooling (RFC 4787 REQ-2, RFC 6146 §3.5.1.1): all mappings of an inside address share one outside address.
+//!
+//! A client is remembered as long as it has a mapping of any protocol, so a pool that gains or loses other addresses
+//! does not move it.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::hash::SipKey;
+use crate::index_table::IndexTable;
+use crate::slab::Slab;
+
+#[derive(Debug)]
+pub(crate) struct Pairing {
+    key: SipKey,
+    pairs: Slab<Pair>,
+    by_client: IndexTable,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    client: Ipv6Addr,
+    address: Ipv4Addr,
+    mappings: u32,
+}
+
+impl Pairing {
+    pub(crate) const fn new(key: SipKey) -> Self {
+        Self { key, pairs: Slab::new(), by_client: IndexTable::new() }
+    }
+
+    /// The outside address that `client` has.
+    pub(crate) fn address(&self, client: Ipv6Addr) -> Option<Ipv4Addr> {
+        self.find(client).map(|index| self.pairs[index].address)
+    }
+
+    /// A mapping of `client` to `address` begins. If that address had to be another than its own, the pair stays.
+    pub(crate) fn add(&mut self, client: Ipv6Addr, address: Ipv4Addr) {
+        if let Some(index) = self.find(client) {
+            self.pairs[index].mappings += 1;
+            return;
+        }
+        let key = self.key;
+        let index = self.pairs.insert(Pair { client, address, mappings: 1 });
+        let pairs = &self.pairs;
+        let hash_at = |place| pairs.at(place).map(|pair: &Pair| hash(key, pair.client));
+        self.by_client.insert(hash(key, client), index, pairs.extent(), hash_at);
+    }
+
+    /// A mapping of `client` ends.
+    pub(crate) fn remove(&mut self, client: Ipv6Addr) {
+        let Some(index) = self.find(client) else { return };
+        self.pairs[index].mappings -= 1;
+        if self.pairs[index].mappings == 0 {
+            self.pairs.remove(index);
+            self.by_client.remove(hash(self.key, client), index);
+        }
+    }
+
+    fn find(&self, client: Ipv6Addr) -> Option<u32> {
+        let is_it = |index| {
+            let pair: &Pair = &self.pairs[index];
+            pair.client == client
+        };
+        self.by_client.find(hash(self.key, client), is_it)
+    }
+}
+
+fn hash(key: SipKey, client: Ipv6Addr) -> u64 {
+    let bits = client.to_bits();
+    key.hash([(bits >> 64) as u64, bits as u64])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_keeps_its_address_until_its_last_mapping_goes() {
+        let mut pairing = Pairing::new(SipKey::from_seed(&[1; 32], 1));
+        let (one, two) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+        let client = Ipv6Addr::LOCALHOST;
+        pairing.add(client, one);
+        pairing.add(client, two);
+
+        pairing.remove(client);
+        assert_eq!(pairing.address(client), Some(one));
+        pairing.remove(client);
+        assert_eq!(pairing.address(client), None);
+    }
+}
