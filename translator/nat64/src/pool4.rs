@@ -18,7 +18,7 @@ use crate::tuple::{Inner, Outer, Protocol};
 pub(crate) struct PortPool {
     key: SipKey,
     addresses: Vec<PoolAddress>,
-    /// Who has which of several addresses; unused if there is only one.
+    /// Who has another address than the one drawn.
     pairing: Pairing,
     /// Makes every choice a new one, so that ports do not repeat (RFC 6056 §3.1).
     choices: u64,
@@ -62,10 +62,10 @@ impl PortPool {
 
     /// Takes a free endpoint for `inner`.
     pub(crate) fn allocate(&mut self, protocol: Protocol, inner: Inner) -> Option<Outer> {
+        let drawn = self.draw(inner)?;
+        let paired = self.pairing.address(inner.address).and_then(|address| self.find(address));
         let address = inner.address.to_bits();
         let words = [(address >> 64) as u64, address as u64];
-        let paired = self.pairing.address(inner.address).and_then(|address| self.find(address));
-        let drawn = (self.key.hash(words) as usize).checked_rem(self.addresses.len())?;
         self.choices = self.choices.wrapping_add(1);
         let random = self.key.hash([words[0], words[1], u64::from(inner.port), self.choices]);
         let (before, from) = self.addresses.split_at_mut(paired.unwrap_or(drawn));
@@ -91,12 +91,24 @@ impl PortPool {
     pub(crate) fn release(&mut self, protocol: Protocol, inner: Inner, outer: Outer) {
         if let Some(index) = self.find(outer.address) {
             self.addresses[index].used[protocol as usize].remove(outer.port);
-            self.pairing.remove(inner.address);
+            if self.draw(inner) != Some(index) {
+                self.pairing.remove(inner.address);
+            }
         }
     }
 
+    /// The index of the address that a client gets first.
+    fn draw(&self, inner: Inner) -> Option<usize> {
+        if self.addresses.len() == 1 {
+            return Some(0);
+        }
+        let address = inner.address.to_bits();
+        let random = self.key.hash([(address >> 64) as u64, address as u64]);
+        (random as usize).checked_rem(self.addresses.len())
+    }
+
     fn pair(&mut self, inner: Inner, outer: Outer) {
-        if self.addresses.len() > 1 {
+        if self.draw(inner) != self.find(outer.address) {
             self.pairing.add(inner.address, outer.address);
         }
     }
