@@ -13,30 +13,28 @@ use crate::text::{quote, serde_as_text};
 pub struct Pool6(Ipv6Net);
 
 /// RFC 6052 §2.2: "bits 64 to 71 of the address are reserved"; the IPv4 address steps over this octet.
-const U_OCTET: usize = 8;
+const U_OCTET: u128 = 0xff << 56;
+/// The bits behind that octet.
+const BEHIND_U_OCTET: u128 = (1 << 56) - 1;
 
 impl Pool6 {
     /// The IPv6 address that stands for `address`; the suffix is zero (RFC 6052 §2.2).
     pub fn embed(&self, address: Ipv4Addr) -> Ipv6Addr {
-        let mut octets = self.0.network().octets();
-        for (position, octet) in self.positions().zip(address.octets()) {
-            octets[position] = octet;
-        }
-        octets.into()
+        let joined = u128::from(address.to_bits()) << self.shift();
+        let apart = (joined & !BEHIND_U_OCTET) << 8 | joined & BEHIND_U_OCTET;
+        Ipv6Addr::from_bits(self.0.addr().to_bits() | apart)
     }
 
     /// The IPv4 address that `address` stands for; `None` outside the prefix or if the reserved octet is not zero.
     /// The suffix is not looked at: RFC 6052 §2.2 keeps it for future extensions.
     pub fn extract(&self, address: Ipv6Addr) -> Option<Ipv4Addr> {
-        let octets = address.octets();
-        if !self.0.contains(&address) || octets[U_OCTET] != 0 {
+        let bits = address.to_bits();
+        let outside = (bits ^ self.0.addr().to_bits()) >> (128 - u32::from(self.0.prefix_len()));
+        if outside != 0 || bits & U_OCTET != 0 {
             return None;
         }
-        let mut embedded = [0; 4];
-        for (position, octet) in self.positions().zip(&mut embedded) {
-            *octet = octets[position];
-        }
-        Some(embedded.into())
+        let joined = (bits & !BEHIND_U_OCTET) >> 8 | bits & BEHIND_U_OCTET;
+        Some(Ipv4Addr::from_bits((joined >> self.shift()) as u32))
     }
 
     /// The prefix itself.
@@ -44,10 +42,13 @@ impl Pool6 {
         self.0
     }
 
-    /// Where the four octets of the IPv4 address stand. The longest prefix ends at octet 12, so all are below 16.
-    fn positions(&self) -> impl Iterator<Item = usize> + use<> {
-        let first = usize::from(self.0.prefix_len() / 8);
-        (first..16).filter(|&position| position != U_OCTET).take(4)
+    /// How many bits stand behind the IPv4 address, the reserved octet not counted.
+    fn shift(&self) -> u32 {
+        match self.0.prefix_len() {
+            // The only prefix that holds the octet itself.
+            96 => 0,
+            shorter => 88 - u32::from(shorter),
+        }
     }
 }
 
@@ -77,7 +78,7 @@ impl TryFrom<Ipv6Net> for Pool6 {
         if net.trunc() != net {
             return Err(Pool6Error::HostBits { found: net, meant: net.trunc() });
         }
-        if net.addr().octets()[U_OCTET] != 0 {
+        if net.addr().to_bits() & U_OCTET != 0 {
             return Err(Pool6Error::ReservedOctet { found: net });
         }
         // ::/16 holds the IPv4-mapped addresses, by which IPv4 peers are known inside the translator.
