@@ -96,7 +96,7 @@ impl Bib {
 
 fn hash_inner(key: SipKey, inner: Inner) -> u64 {
     let address = inner.address.to_bits();
-    key.hash([(address >> 64) as u64, address as u64, u64::from(inner.port)])
+    key.hash_with_port([(address >> 64) as u64, address as u64], inner.port)
 }
 
 fn hash_outer(key: SipKey, outer: Outer) -> u64 {

@@ -25,6 +25,16 @@ impl SipKey {
 
     /// The hash of `words`, as SipHash-1-3 of their little-endian bytes.
     pub(crate) fn hash<const N: usize>(self, words: [u64; N]) -> u64 {
+        self.finish(words, (N as u64 * 8) << 56)
+    }
+
+    /// The same of `words` and the two bytes of a port: they fit into the word that ends every message.
+    pub(crate) fn hash_with_port<const N: usize>(self, words: [u64; N], port: u16) -> u64 {
+        self.finish(words, (N as u64 * 8 + 2) << 56 | u64::from(port))
+    }
+
+    #[inline(always)]
+    fn finish<const N: usize>(self, words: [u64; N], last: u64) -> u64 {
         let mut state = State {
             a: self.0 ^ 0x736f_6d65_7073_6575,
             b: self.1 ^ 0x646f_7261_6e64_6f6d,
@@ -34,7 +44,7 @@ impl SipKey {
         for word in words {
             state.absorb(word);
         }
-        state.absorb((N as u64 * 8) << 56);
+        state.absorb(last);
         state.c ^= 0xff;
         state.round();
         state.round();
@@ -82,11 +92,13 @@ mod tests {
     proptest! {
         /// The hasher of the standard library is SipHash-1-3 with a key of zeros.
         #[test]
-        fn with_a_key_of_zeros_it_is_the_standard_hasher(words in any::<[u64; 3]>()) {
+        fn with_a_key_of_zeros_it_is_the_standard_hasher(words in any::<[u64; 3]>(), port in any::<u16>()) {
             let mut standard = DefaultHasher::new();
             words.iter().for_each(|word| standard.write(&word.to_le_bytes()));
 
             prop_assert_eq!(SipKey(0, 0).hash(words), standard.finish());
+            standard.write(&port.to_le_bytes());
+            prop_assert_eq!(SipKey(0, 0).hash_with_port(words, port), standard.finish());
         }
     }
 

@@ -90,8 +90,14 @@ impl Sessions {
 
     /// Gives a session a lifetime that starts now.
     pub(crate) fn touch(&mut self, now: Tick, index: SessionIndex, lifetime: Lifetime) {
-        self.unlink(index.0);
         let expires = now.after(self.lifetimes.of(lifetime));
+        let session = &mut self.sessions[index.0];
+        // Packets of one flow come in rows: most of the time it stands at the end of its queue already.
+        if session.lifetime == lifetime && session.newer == NONE {
+            session.expires = expires;
+            return;
+        }
+        self.unlink(index.0);
         let session = &mut self.sessions[index.0];
         (session.lifetime, session.expires) = (lifetime, expires);
         self.append(index.0);
@@ -171,7 +177,7 @@ impl Sessions {
 }
 
 fn hash(key: SipKey, bib: BibIndex, remote: Remote) -> u64 {
-    key.hash([u64::from(bib.0) << 32 | u64::from(remote.address.to_bits()), u64::from(remote.port)])
+    key.hash_with_port([u64::from(bib.0) << 32 | u64::from(remote.address.to_bits())], remote.port)
 }
 
 #[cfg(test)]

@@ -90,15 +90,21 @@ impl Tick {
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
+    /// What the caller said last: packets of one batch share their time.
+    said: Instant,
     latest: Tick,
 }
 
 impl Clock {
     pub(crate) const fn new(start: Instant) -> Self {
-        Self { start, latest: Tick(0) }
+        Self { start, said: start, latest: Tick(0) }
     }
 
     pub(crate) fn tick(&mut self, now: Instant) -> Tick {
+        if now == self.said {
+            return self.latest;
+        }
+        self.said = now;
         let elapsed = now.saturating_duration_since(self.start);
         self.latest = self.latest.max(Tick(0).after(elapsed));
         self.latest
