@@ -191,6 +191,15 @@ impl Transport {
         }
     }
 
+    /// The port of pool4, or the identifier, that a packet from outside is for.
+    pub(crate) const fn port_outside(&self) -> u16 {
+        match *self {
+            Self::Tcp { destination, .. } | Self::Udp { destination, .. } => destination,
+            Self::Echo { identifier, .. } => identifier,
+            Self::IcmpError => 0,
+        }
+    }
+
     /// The same from another port, or with another identifier.
     pub(crate) const fn sent_from(self, port: u16) -> Self {
         match self {

@@ -13,7 +13,7 @@ use crate::reply::{self, Reply};
 use crate::timers::Tick;
 use crate::tuple::{Outer, Remote, Transport};
 use crate::unsolicited::{self, Treatment};
-use crate::{DropReason, Side, Verdict};
+use crate::{DropReason, Side, Verdict, pool4};
 
 impl Engine {
     /// Counts a drop, and tells the sender where it should hear of it.
@@ -50,7 +50,7 @@ impl Engine {
         spoken_to.filter(in_pool4).unwrap_or(self.config.address4)
     }
 
-    /// What nobody inside waits for.
+    /// What nobody inside waits for. Ports that are not in pool4 are not ours to speak for.
     pub(super) fn unsolicited(
         &mut self,
         now: Tick,
@@ -58,9 +58,12 @@ impl Engine {
         arrival: &FromOutside,
         (transport, reason): (&Transport, DropReason),
     ) -> Result<Verdict, Refusal> {
+        let outer = Outer { address: arrival.destination, port: transport.port_outside() };
+        if !pool4::covers(&self.config.pool4, outer) {
+            return Err(reason.into());
+        }
         match (unsolicited::treatment(self.config.unsolicited, transport, reason), *transport) {
-            (Treatment::Hold, Transport::Tcp { source, destination, .. }) => {
-                let outer = Outer { address: arrival.destination, port: destination };
+            (Treatment::Hold, Transport::Tcp { source, .. }) => {
                 let remote = Remote { address: arrival.source, port: source };
                 if !self.state.hold(now, outer, remote, &as_it_was_sent(packet)) {
                     return Err(reason.into());

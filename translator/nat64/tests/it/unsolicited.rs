@@ -102,6 +102,17 @@ fn a_syn_retransmitted_is_held_once_and_what_is_no_syn_not_at_all() {
 }
 
 #[test]
+fn ports_that_are_not_in_the_pool_are_not_ours_to_answer_for() {
+    let mut lab = Lab::with(|config| config.unsolicited = Unsolicited::Answer);
+
+    assert_eq!(lab.outside(&tcp(REMOTE, &pool(22), "S")).dropped(), DropReason::NoBibEntry);
+    assert_eq!(lab.outside(&udp(REMOTE, &pool(22), b"")).dropped(), DropReason::NoBibEntry);
+
+    lab.pass(SIX_SECONDS);
+    assert!(lab.transmits().is_empty());
+}
+
+#[test]
 fn a_flood_of_syns_finds_the_store_full_and_is_dropped_silently() {
     let mut lab = Lab::new();
     let taken =
