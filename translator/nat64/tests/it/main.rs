@@ -1,6 +1,8 @@
 //! The engine through its public face: packets in, packets out, time as an argument. etherparse is the oracle.
 
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod events;
@@ -16,6 +18,8 @@ mod laws;
 mod limits;
 #[cfg(test)]
 mod mappings;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod nat44;
 #[cfg(test)]
