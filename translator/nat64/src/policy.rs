@@ -25,6 +25,7 @@ pub(crate) struct Policy {
     /// First octets of addresses that need a closer look.
     suspects: [bool; 256],
     own_addresses: Vec<Ipv4Addr>,
+    /// In order, to be searched in.
     pool4: Vec<Ipv4Addr>,
     hairpinning: Hairpinning,
     allow: Vec<Ipv4Net>,
@@ -37,7 +38,8 @@ impl Policy {
     pub(crate) fn new(config: &Config) -> Self {
         let mut own_addresses = config.own_addresses.clone();
         own_addresses.push(config.address4);
-        let pool4: Vec<_> = config.pool4.iter().map(|part| part.address).collect();
+        let mut pool4: Vec<_> = config.pool4.iter().map(|part| part.address).collect();
+        pool4.sort_unstable();
         let mut suspects = [false; 256];
         for block in REGISTRY.iter().filter(|block| block.reach != Reach::Global) {
             block.first_octets().for_each(|octet| suspects[usize::from(octet)] = true);
@@ -95,7 +97,7 @@ impl Policy {
     ///
     /// Routers report errors from addresses that nobody can be reached at; those are let through.
     pub(crate) fn source(&self, source: Ipv4Addr, transport: &Transport) -> Result<(), DropReason> {
-        let is_impossible = source.octets()[0] >= 224 || self.pool4.contains(&source);
+        let is_impossible = source.octets()[0] >= 224 || self.is_pool4(source);
         let is_unreachable = matches!(source.octets()[0], 0 | 127);
         if is_impossible || (is_unreachable && *transport != Transport::IcmpError) {
             Err(DropReason::IllegalSource)
@@ -104,8 +106,12 @@ impl Policy {
         }
     }
 
+    fn is_pool4(&self, address: Ipv4Addr) -> bool {
+        self.pool4.binary_search(&address).is_ok()
+    }
+
     fn closer_look(&self, destination: Ipv4Addr) -> Result<Way, DropReason> {
-        if self.pool4.contains(&destination) {
+        if self.is_pool4(destination) {
             return match self.hairpinning {
                 Hairpinning::On => Ok(Way::Hairpin),
                 Hairpinning::Off => Err(DropReason::HairpinningOff),
