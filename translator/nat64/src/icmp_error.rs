@@ -31,7 +31,7 @@ pub(crate) fn outgoing(
     let source = source.filter(|source| *source == arrival.destination).ok_or(DropReason::IcmpErrorWithoutSession)?;
     let inner = Inner { address: inner, port: quote.ports.1 };
     let remote = remote_of(&quote, Remote { address: source, port: quote.ports.0 });
-    let Found { bib: Some(bib), session: Some(_) } = state.find_outgoing(quote.protocol, inner, remote) else {
+    let Found { bib: Some(bib), session: Some(_) } = state.search_outgoing(quote.protocol, inner, remote) else {
         return Err(DropReason::IcmpErrorWithoutSession);
     };
     let outer = state.mapping(quote.protocol, bib).outer;
@@ -61,7 +61,7 @@ pub(crate) fn incoming(
     }
     let outer = Outer { address: source, port: quote.ports.0 };
     let remote = remote_of(&quote, Remote { address: destination, port: quote.ports.1 });
-    let Found { bib: Some(bib), session: Some(_) } = state.find_incoming(quote.protocol, outer, remote) else {
+    let Found { bib: Some(bib), session: Some(_) } = state.search_incoming(quote.protocol, outer, remote) else {
         return Err(DropReason::IcmpErrorWithoutSession);
     };
     let inner = state.mapping(quote.protocol, bib).inner;

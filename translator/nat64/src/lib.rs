@@ -19,6 +19,7 @@ mod event;
 mod filtering;
 mod hash;
 mod held;
+mod hints;
 mod icmp_error;
 mod icmp_query;
 mod identification;

@@ -15,6 +15,11 @@ use crate::tuple::Remote;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionIndex(u32);
 
+impl SessionIndex {
+    /// A place where no session ever stands.
+    pub(crate) const NOWHERE: Self = Self(NONE);
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Session {
     pub(crate) bib: BibIndex,

@@ -12,6 +12,7 @@ use crate::event::{Event, Events};
 use crate::filtering::Filter;
 use crate::hash::SipKey;
 use crate::held::HeldSyns;
+use crate::hints::Hints;
 use crate::peers::Peers;
 use crate::pool4::{self, PortPool};
 use crate::session::{Session, SessionIndex, Sessions};
@@ -39,6 +40,9 @@ struct Tables {
     bib: Bib,
     sessions: Sessions,
     filter: Filter,
+    /// Hints for packets from inside, and from outside.
+    outgoing: Hints,
+    incoming: Hints,
 }
 
 /// What the tables know about a packet.
@@ -66,6 +70,8 @@ impl State {
             bib: Bib::new(table_key),
             sessions: Sessions::new(table_key, config.lifetimes),
             filter: Filter::new(table_key, config.filtering),
+            outgoing: Hints::new(),
+            incoming: Hints::new(),
         };
         Self {
             table_key,
@@ -84,13 +90,49 @@ impl State {
         &self.pool
     }
 
-    pub(crate) fn find_outgoing(&self, protocol: Protocol, inner: Inner, remote: Remote) -> Found {
+    /// What is known of a packet from inside. Its session is looked for first where the last one like it stood.
+    #[inline]
+    pub(crate) fn find_outgoing(&mut self, protocol: Protocol, inner: Inner, remote: Remote) -> Found {
+        let tables = &self.tables[protocol as usize];
+        let hint = tables.outgoing.get(inner.port, remote);
+        if let Some(session) = tables.sessions.at(hint)
+            && session.remote == remote
+            && tables.bib.entry(session.bib).inner == inner
+        {
+            return Found { bib: Some(session.bib), session: Some(hint) };
+        }
+        let found = self.search_outgoing(protocol, inner, remote);
+        if let Some(session) = found.session {
+            self.tables[protocol as usize].outgoing.set(inner.port, remote, session);
+        }
+        found
+    }
+
+    /// What is known of a packet from outside.
+    #[inline]
+    pub(crate) fn find_incoming(&mut self, protocol: Protocol, outer: Outer, remote: Remote) -> Found {
+        let tables = &self.tables[protocol as usize];
+        let hint = tables.incoming.get(outer.port, remote);
+        if let Some(session) = tables.sessions.at(hint)
+            && session.remote == remote
+            && tables.bib.entry(session.bib).outer == outer
+        {
+            return Found { bib: Some(session.bib), session: Some(hint) };
+        }
+        let found = self.search_incoming(protocol, outer, remote);
+        if let Some(session) = found.session {
+            self.tables[protocol as usize].incoming.set(outer.port, remote, session);
+        }
+        found
+    }
+
+    pub(crate) fn search_outgoing(&self, protocol: Protocol, inner: Inner, remote: Remote) -> Found {
         let tables = &self.tables[protocol as usize];
         let bib = tables.bib.find_inner(inner);
         Found { bib, session: bib.and_then(|bib| tables.sessions.find(bib, remote)) }
     }
 
-    pub(crate) fn find_incoming(&self, protocol: Protocol, outer: Outer, remote: Remote) -> Found {
+    pub(crate) fn search_incoming(&self, protocol: Protocol, outer: Outer, remote: Remote) -> Found {
         let tables = &self.tables[protocol as usize];
         let bib = tables.bib.find_outer(outer);
         Found { bib, session: bib.and_then(|bib| tables.sessions.find(bib, remote)) }

@@ -37,7 +37,7 @@ impl State {
         let outer = self.open_with(now, Protocol::Tcp, (inner, remote), (known, held), opening)?;
         if held == Some(outer) {
             self.held.forget(outer, remote);
-            let found = self.find_incoming(Protocol::Tcp, outer, remote);
+            let found = self.search_incoming(Protocol::Tcp, outer, remote);
             if let Some(session) = found.session {
                 self.set_tcp(now, session, TcpState::Established, Some(Lifetime::TcpEst));
             }

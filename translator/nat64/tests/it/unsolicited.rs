@@ -73,6 +73,19 @@ fn a_syn_that_the_filter_refuses_waits_too() {
 }
 
 #[test]
+fn a_syn_that_is_let_in_when_it_comes_again_is_not_answered() {
+    let mut lab = Lab::with(|config| config.filtering = Filtering::AddressDependent);
+    let outer = lab.inside(&tcp(WEB, &via("1.1.1.1:443"), "S")).sent().source.to_string();
+    assert_eq!(lab.outside(&tcp(REMOTE, &outer, "S")), Outcome::Taken);
+    lab.inside(&tcp(WEB, &via("9.9.9.9:444"), "S")).sent();
+
+    lab.outside(&tcp(REMOTE, &outer, "S")).sent();
+
+    lab.pass(SIX_SECONDS);
+    assert!(lab.transmits().is_empty());
+}
+
+#[test]
 fn a_syn_to_a_mapping_goes_in_and_the_answer_establishes() {
     let mut lab = Lab::new();
     let outer = lab.inside(&tcp(WEB, &via("1.1.1.1:443"), "S")).sent().source.to_string();
