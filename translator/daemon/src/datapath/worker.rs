@@ -181,6 +181,8 @@ fn engine_config(gateway: &Gateway, own_addresses: Vec<Ipv4Addr>) -> nat64::Conf
         mtu6: gateway.mtu,
         mtu4: OUTSIDE_MTU,
         own_addresses,
+        // Servers reach one another over native IPv6, where their firewalls see who comes.
+        hairpinning: nat64::Hairpinning::Off,
         ..nat64::Config::default()
     }
 }
