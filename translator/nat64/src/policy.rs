@@ -12,6 +12,7 @@ use crate::tuple::{Inner, Protocol, Transport};
 use crate::{Config, DropReason};
 
 /// Where a packet from inside is to go.
+#[must_use = "a packet to pool4 must never go outside"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Outside,
