@@ -248,6 +248,11 @@ impl<'a> Ipv4Mut<'a> {
         self.0[TOTAL_LEN_AT..TOTAL_LEN_AT + 2].copy_from_slice(&len.to_be_bytes());
     }
 
+    /// Sets the type of service, ECN included.
+    pub fn set_traffic_class(&mut self, traffic_class: u8) {
+        self.0[1] = traffic_class;
+    }
+
     /// Sets the identification.
     pub fn set_identification(&mut self, identification: u16) {
         self.0[4..6].copy_from_slice(&identification.to_be_bytes());
@@ -365,9 +370,11 @@ mod tests {
         let mut bytes = HEADER.to_bytes();
         let mut header = Ipv4Mut::parse(&mut bytes).unwrap();
         header.set_fragmentation(Fragmentation::Part { offset_bytes: 1240, more: true });
+        header.set_traffic_class(0xbb);
         header.seal();
 
         let read = Ipv4::parse_quoted(&bytes).unwrap();
+        assert_eq!(read.traffic_class(), 0xbb);
         assert_eq!((read.fragment_offset(), read.more_fragments(), read.is_fragment()), (1240, true, true));
         assert!(read.checksum_is_right());
     }

@@ -213,6 +213,14 @@ pub fn set_payload_len(bytes: &mut [u8], len: u16) {
     }
 }
 
+/// Sets the traffic class, ECN included; shorter bytes stay as they are.
+pub fn set_traffic_class(bytes: &mut [u8], traffic_class: u8) {
+    if let [first, second, ..] = bytes {
+        *first = *first & 0xf0 | traffic_class >> 4;
+        *second = *second & 0x0f | traffic_class << 4;
+    }
+}
+
 /// Sets the protocol of what follows the fixed header; shorter bytes stay as they are.
 pub fn set_next_header(bytes: &mut [u8], next_header: u8) {
     if let Some(field) = bytes.get_mut(6) {
@@ -253,6 +261,16 @@ mod tests {
         assert_eq!(read.destination_addr(), "64:ff9b::1".parse::<Ipv6Addr>().unwrap());
         assert_eq!(Ipv6::parse(&bytes).unwrap().traffic_class(), 0xb9);
         assert_eq!(rest, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_changed_traffic_class_leaves_version_and_flow_label_alone() {
+        let mut bytes = packet(17, &[]);
+        bytes[1] |= 0x0f;
+        set_traffic_class(&mut bytes, 0x46);
+
+        let (read, _) = etherparse::Ipv6Header::from_slice(&bytes).unwrap();
+        assert_eq!((read.traffic_class, read.flow_label.value()), (0x46, 0xf_0000));
     }
 
     #[test]
