@@ -26,6 +26,10 @@ pub struct Config {
     pub mtu6: u16,
     /// Largest packet towards the outside, in bytes.
     pub mtu4: u16,
+    /// RFC 7915 §4.1: IPv6 packets made of IPv4 packets that may be fragmented become no longer than this, in bytes.
+    ///
+    /// The default, 1280, passes every IPv6 link; a larger one is for networks whose links are known.
+    pub lowest_ipv6_mtu: u16,
     /// The home's own addresses, refused as destinations whatever `allow` says.
     pub own_addresses: Vec<Ipv4Addr>,
     /// Exceptions to the refusal of special-purpose destinations (RFC 6890).
@@ -161,6 +165,7 @@ impl Default for Config {
             address4: Ipv4Addr::new(198, 18, 0, 1),
             mtu6: 1412,
             mtu4: 1500,
+            lowest_ipv6_mtu: 1280,
             own_addresses: Vec::new(),
             allow: Vec::new(),
             denied_ports: Vec::new(),

@@ -52,7 +52,7 @@ impl Engine {
     /// An engine with empty tables. The seed must be unpredictable: ports and hash tables depend on it.
     ///
     /// MTUs below what the protocols guarantee (1280 and 68 bytes) and lifetimes below the minima of the RFCs are taken
-    /// as those.
+    /// as those, and `lowest_ipv6_mtu` as at most `mtu6`.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
         let config = possible(config);
         Self {
@@ -212,7 +212,8 @@ impl Engine {
             None => Addresses::V6 { source: self.config.pool6.embed(arrival.source), destination: inner.address },
         };
         let wire_len = size::on_the_wire(packet, &arrival.network, &transport, addresses.family());
-        let fit = size::fit(&arrival.network, wire_len, addresses.family(), self.config.mtu6)?;
+        let mtu = size::mtu_inside(&self.config, &arrival.network, addresses.family());
+        let fit = size::fit(&arrival.network, wire_len, addresses.family(), mtu)?;
         let packets = size::packets(packet, &arrival.network, &transport);
         let identification = arrival.network.identification;
         let new = NewHeader { identification, wire_len };
@@ -220,7 +221,7 @@ impl Engine {
         self.stats.incoming.count(packets, packet.len());
         match fit {
             Fit::Whole => Ok(Verdict::Forward),
-            Fit::Fragmented => self.fragment(packet, Side::Inside, self.config.mtu6, identification),
+            Fit::Fragmented => self.fragment(packet, Side::Inside, mtu, identification),
         }
     }
 
@@ -310,5 +311,6 @@ fn translate(
 fn possible(config: Config) -> Config {
     let lifetimes = config.lifetimes.possible();
     // RFC 8200 §5 and RFC 791 §3.2: every link carries this much.
-    Config { mtu6: config.mtu6.max(1280), mtu4: config.mtu4.max(68), lifetimes, ..config }
+    let (mtu6, mtu4) = (config.mtu6.max(1280), config.mtu4.max(68));
+    Config { mtu6, mtu4, lowest_ipv6_mtu: config.lowest_ipv6_mtu.clamp(1280, mtu6), lifetimes, ..config }
 }

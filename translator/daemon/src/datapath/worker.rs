@@ -180,6 +180,8 @@ fn engine_config(gateway: &Gateway, own_addresses: Vec<Ipv4Addr>) -> nat64::Conf
         address4: gateway.address4(),
         mtu6: gateway.mtu,
         mtu4: OUTSIDE_MTU,
+        // The tunnel is the whole way to a peer.
+        lowest_ipv6_mtu: gateway.mtu,
         own_addresses,
         // Servers reach one another over native IPv6, where their firewalls see who comes.
         hairpinning: nat64::Hairpinning::Off,

@@ -5,11 +5,11 @@
 use packet::ipv4::Fragmentation;
 use packet::{Family, Packet, ipv4, ipv6};
 
-use crate::DropReason;
 use crate::drop::Refusal;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::tuple::Transport;
+use crate::{Config, DropReason};
 
 /// Whether a packet goes out as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,15 @@ pub(crate) fn packets(packet: &Packet<'_>, network: &Network, transport: &Transp
             payload_len.div_ceil(usize::from(segments.size_bytes).max(1)).max(1) as u16
         }
         _ => 1,
+    }
+}
+
+/// Longest packet towards the inside, in bytes (RFC 7915 §4.1): nobody asked for an IPv4 packet that may be fragmented to
+/// be as long as it is, so it is made to pass every link.
+pub(crate) fn mtu_inside(config: &Config, network: &Network, to: Family) -> u16 {
+    match to {
+        Family::V6 if !network.dont_fragment => config.lowest_ipv6_mtu,
+        Family::V4 | Family::V6 => config.mtu6,
     }
 }
 

@@ -70,12 +70,42 @@ fn a_packet_that_may_be_fragmented_arrives_in_parts() {
 
     assert!(rest.iter().all(|transmit| transmit.side == Side::Inside));
     let fragments: Vec<_> = std::iter::once(first).chain(rest.into_iter().map(|transmit| transmit.bytes)).collect();
-    let datagram = join(&fragments, 1412);
+    let datagram = join(&fragments, 1280);
     assert_eq!(datagram[8..], payload(3972));
     let mut whole = fragments[0][..40].to_vec();
     (whole[4], whole[5], whole[6]) = ((3980_u16 >> 8) as u8, 3980_u16 as u8, 17);
     whole.extend(datagram);
     assert_eq!(see(&whole).destination, at(WEB));
+}
+
+#[test]
+fn what_may_be_fragmented_is_made_to_pass_every_ipv6_link() {
+    // Requirement 27, RFC 7915 §4.1: 1280 bytes, whatever the next link takes.
+    let mut lab = Lab::new();
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+
+    assert_eq!(lab.outside(&answer(&outer, 1260, false)).sent().len, 1280);
+    assert!(lab.transmits().is_empty(), "no fragment header without need (requirement 25)");
+
+    let first = lab.outside(&answer(&outer, 1261, false)).bytes();
+    let fragments: Vec<_> = std::iter::once(first).chain(lab.transmits().into_iter().map(|t| t.bytes)).collect();
+    assert_eq!(fragments.iter().map(Vec::len).collect::<Vec<_>>(), [1280, 48 + 9]);
+    assert_eq!(join(&fragments, 1280)[8..], payload(1261 - 28));
+}
+
+#[test]
+fn where_the_links_are_known_to_be_larger_so_are_the_fragments() {
+    // Requirement 28; never beyond the next link, never below what IPv6 guarantees.
+    for (lowest, mtu6, expected) in [(1400, 1412, 1400), (9000, 1412, 1412), (68, 1412, 1280), (1500, 9000, 1500)] {
+        let mut lab = Lab::with(|config| (config.lowest_ipv6_mtu, config.mtu6) = (lowest, mtu6));
+        let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+
+        assert_eq!(lab.outside(&answer(&outer, expected - 20, false)).sent().len, expected);
+        let first = lab.outside(&answer(&outer, 4000, false)).bytes();
+        assert_eq!(first.len(), (expected - 48) / 8 * 8 + 48);
+        let fragments: Vec<_> = std::iter::once(first).chain(lab.transmits().into_iter().map(|t| t.bytes)).collect();
+        assert_eq!(join(&fragments, expected)[8..], payload(3972));
+    }
 }
 
 #[test]
