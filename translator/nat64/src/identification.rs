@@ -27,7 +27,8 @@ impl Identifications {
     pub(crate) fn take(&mut self, destination: Ipv4Addr, packets: u16) -> u16 {
         let spread = u64::from(destination.to_bits()).wrapping_mul(self.factor);
         let counter = &mut self.next[(spread >> 56) as usize % COUNTERS];
-        let first = *counter;
+        // Some take a zero for no identification at all.
+        let first = (*counter).max(1);
         *counter = first.wrapping_add(packets);
         first
     }
