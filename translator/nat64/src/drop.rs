@@ -96,8 +96,16 @@ drop_reasons! {
     SourceRoute => "source_route",
     /// An IPv6 routing header with segments left (RFC 7915 §5.1).
     RoutingHeader => "routing_header",
-    /// A fragment: only whole packets are translated.
+    /// An ICMP error in fragments, or one that quotes a later fragment (RFC 7915 §4.3, §5.3).
     FragmentNotSupported => "fragment_not_supported",
+    /// A fragment that is there already.
+    FragmentRepeated => "fragment_repeated",
+    /// A fragment that overlaps another; the whole datagram goes with it, and what is still to come (RFC 5722).
+    FragmentsOverlap => "fragments_overlap",
+    /// No room for a fragment; or a datagram, counted once, that had to make room.
+    FragmentsFull => "fragments_full",
+    /// A datagram, counted once, of which fragments were still missing when its time was over.
+    FragmentsIncomplete => "fragments_incomplete",
     /// Neither TCP, UDP nor ICMP of the right family.
     ProtocolNotSupported => "protocol_not_supported",
     /// An ICMP type or code that has no counterpart (RFC 7915 §4.2, §5.2).

@@ -1,10 +1,11 @@
-//! The engine: the only file that knows the order of the steps.
+//! The engine: with `fragmented` and `hairpin`, the only file that knows the order of the steps.
 //!
 //! From inside: header and source, policy, transport, size, state (filtering and updating BIB and sessions),
 //! translation (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched
 //! until all that may refuse it has spoken, so that an ICMP error can quote it.
 
 mod answers;
+mod fragmented;
 mod hairpin;
 mod mappings;
 
@@ -16,6 +17,7 @@ use packet::{Checksum, Family, Packet};
 use crate::arrival::{self, FromInside, FromOutside};
 use crate::bib::BibEntry;
 use crate::drop::Refusal;
+use crate::fragments::{Expired as FragmentsExpired, Store};
 use crate::hash::SipKey;
 use crate::identification::Identifications;
 use crate::network::Network;
@@ -25,9 +27,10 @@ use crate::state::{Expired, State};
 use crate::timers::{Clock, Tick};
 use crate::transmit::TransmitQueue;
 use crate::tuple::{Inner, Outer, Protocol, Remote, Transport};
-use crate::xlat::size::{self, Fit};
+use crate::xlat::fragment::{Cutting, Train, fragments};
+use crate::xlat::size;
 use crate::xlat::transport::{Port, rewrite};
-use crate::xlat::{self, Addresses, NewHeader, fragment};
+use crate::xlat::{self, Addresses, NewHeader};
 use crate::{
     Config, DropReason, Side, Stats, TableSizes, Transmit, Verdict, icmp_error, icmp_query, pool4, probe, tcp, udp,
 };
@@ -41,6 +44,8 @@ pub struct Engine {
     config: Config,
     policy: Policy,
     state: State,
+    /// By the side they come from.
+    fragments: [Store; 2],
     clock: Clock,
     identifications: Identifications,
     error_rate: RateLimit,
@@ -59,6 +64,7 @@ impl Engine {
             policy: Policy::new(&config),
             state: State::new(&config, &seed),
             config,
+            fragments: [5, 6].map(|purpose| Store::new(SipKey::from_seed(&seed, purpose))),
             clock: Clock::new(now),
             identifications: Identifications::new(SipKey::from_seed(&seed, 3)),
             error_rate: RateLimit::new(SipKey::from_seed(&seed, 4)),
@@ -96,7 +102,8 @@ impl Engine {
         self.transmit.pop()
     }
 
-    /// Lets time pass: sessions and held SYNs expire. Call it again while [`poll_timeout`](Self::poll_timeout) lies in the past.
+    /// Lets time pass: sessions, held SYNs and fragments of datagrams that are not whole expire. Call it again while
+    /// [`poll_timeout`](Self::poll_timeout) lies in the past.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.clock.tick(now);
         for _ in 0..EXPIRED_AT_ONCE {
@@ -108,14 +115,19 @@ impl Engine {
                     // Without the probe the connection has TCP_TRANS left to speak by itself.
                     let _ = self.transmit.push(Side::Inside, bytes);
                 }
-                None => return,
+                None => match self.fragments.iter_mut().find_map(|store| store.expire(now)) {
+                    Some(FragmentsExpired::Incomplete) => self.stats.count_drop(DropReason::FragmentsIncomplete),
+                    Some(FragmentsExpired::Spoilt) => {}
+                    None => return,
+                },
             }
         }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) next has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.state.next_expiry().map(|tick| self.clock.instant(tick))
+        let of_fragments = self.fragments.iter().filter_map(Store::next_expiry);
+        of_fragments.chain(self.state.next_expiry()).min().map(|tick| self.clock.instant(tick))
     }
 
     /// Changes the configuration. Sessions stay that the new one would allow, and mappings made by hand as long as their
@@ -165,64 +177,109 @@ impl Engine {
     fn take_inside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<Verdict, Refusal> {
         let arrival = arrival::from_inside(&self.config, &self.policy, packet.bytes())?;
         let way = self.policy.destination(arrival.destination)?;
-        let transport = read_transport(packet, &arrival.network)?;
-        self.policy.port(transport.destination())?;
-        if way == Way::Hairpin {
-            return self.hairpin(now, packet, &arrival, &transport);
+        if arrival.network.is_fragment {
+            return self.take_fragment(now, Side::Inside, packet, &arrival.network);
         }
-        if transport == Transport::IcmpError {
-            icmp_error::outgoing(&self.state, &self.config, packet, &arrival)?;
-            self.stats.outgoing.count(1, packet.len());
-            return Ok(Verdict::Forward);
-        }
-        let wire_len = size::on_the_wire(packet, &arrival.network, &transport, Family::V4);
-        let fit = size::fit(&arrival.network, wire_len, Family::V4, self.config.mtu4)?;
-        let outer = self.mapping_for(now, &arrival, &transport)?;
-        let packets = size::packets(packet, &arrival.network, &transport);
-        let identification = match arrival.network.family {
-            Family::V4 if arrival.network.dont_fragment => arrival.network.identification,
-            // RFC 6864 §5.3.1: peers behind one address must not share identifications.
-            Family::V4 | Family::V6 => self.identifications.take(arrival.destination, packets),
-        };
-        let addresses = Addresses::V4 { source: outer.address, destination: arrival.destination };
-        let new = NewHeader { identification, wire_len };
-        translate(packet, &arrival.network, &transport, (addresses, Port::Source(outer.port)), new)?;
-        self.stats.outgoing.count(packets, packet.len());
-        match fit {
-            Fit::Whole => Ok(Verdict::Forward),
-            Fit::Fragmented => self.fragment(packet, Side::Outside, self.config.mtu4, identification),
+        match self.send_outside(now, packet, (&arrival, way), None)? {
+            Passed::AsItIs => Ok(Verdict::Forward),
+            Passed::ToBeCut(cutting) => self.deliver(packet, Side::Outside, fragments(packet, cutting, None)?),
+            Passed::Taken => Ok(Verdict::Taken),
         }
     }
 
     fn take_outside(&mut self, now: Tick, packet: &mut Packet<'_>) -> Result<Verdict, Refusal> {
         let arrival = arrival::from_outside(self.state.pool(), packet.bytes())?;
-        let transport = read_transport(packet, &arrival.network)?;
-        self.policy.source(arrival.source, &transport)?;
-        if transport == Transport::IcmpError {
-            icmp_error::incoming(&self.state, &self.config, packet, &arrival)?;
-            self.stats.incoming.count(1, packet.len());
-            return Ok(Verdict::Forward);
+        if arrival.network.is_fragment {
+            return self.take_fragment(now, Side::Outside, packet, &arrival.network);
         }
-        let inner = match self.mapped_by(now, &arrival, &transport) {
+        match self.send_inside(now, packet, &arrival, None)? {
+            Passed::AsItIs => Ok(Verdict::Forward),
+            Passed::ToBeCut(cutting) => self.deliver(packet, Side::Inside, fragments(packet, cutting, None)?),
+            Passed::Taken => Ok(Verdict::Taken),
+        }
+    }
+
+    /// Translates a whole packet from inside, which may have come as a train of fragments.
+    ///
+    /// Inlined, because whole packets must not pay for the second caller.
+    #[inline(always)]
+    fn send_outside(
+        &mut self,
+        now: Tick,
+        packet: &mut Packet<'_>,
+        (arrival, way): (&FromInside, Way),
+        train: Option<&Train>,
+    ) -> Result<Passed, Refusal> {
+        let FromInside { network, destination, .. } = arrival;
+        let transport = read_transport(packet, network, train)?;
+        self.policy.port(transport.destination())?;
+        if way == Way::Hairpin {
+            return self.hairpin(now, packet, (arrival, &transport), train);
+        }
+        if transport == Transport::IcmpError {
+            icmp_error::outgoing(&self.state, &self.config, packet, arrival)?;
+            self.stats.outgoing.count(1, packet.len());
+            return Ok(Passed::AsItIs);
+        }
+        let wire_len = size::on_the_wire(packet, network, &transport, Family::V4);
+        let mtu = self.config.mtu4;
+        let fit = match train {
+            None => size::fit(network, wire_len, Family::V4, mtu)?,
+            Some(train) => size::fit_train(network, train, Family::V4, mtu)?,
+        };
+        let outer = self.mapping_for(now, arrival, &transport)?;
+        let packets = size::packets(packet, network, &transport);
+        let identification = match (network.family, train) {
+            // RFC 7915 §5.1.1: the low 16 bits.
+            (Family::V6, Some(train)) => train.identification as u16,
+            (Family::V4, None) if network.dont_fragment => network.identification,
+            // RFC 6864 §5.3.1: peers behind one address must not share identifications.
+            (Family::V4 | Family::V6, _) => self.identifications.take(*destination, packets),
+        };
+        let addresses = Addresses::V4 { source: outer.address, destination: *destination };
+        let new = NewHeader { identification, wire_len };
+        translate(packet, network, &transport, (addresses, Port::Source(outer.port)), new)?;
+        self.stats.outgoing.count(packets, packet.len());
+        Ok(Passed::translated(fit.cutting(mtu, identification)))
+    }
+
+    /// Translates a whole packet from outside, as [`send_outside`](Self::send_outside) does one from inside.
+    #[inline(always)]
+    fn send_inside(
+        &mut self,
+        now: Tick,
+        packet: &mut Packet<'_>,
+        arrival: &FromOutside,
+        train: Option<&Train>,
+    ) -> Result<Passed, Refusal> {
+        let FromOutside { network, source, .. } = arrival;
+        let transport = read_transport(packet, network, train)?;
+        self.policy.source(*source, &transport)?;
+        if transport == Transport::IcmpError {
+            icmp_error::incoming(&self.state, &self.config, packet, arrival)?;
+            self.stats.incoming.count(1, packet.len());
+            return Ok(Passed::AsItIs);
+        }
+        let inner = match self.mapped_by(now, arrival, &transport) {
             Ok(inner) => inner,
-            Err(reason) => return self.unsolicited(now, packet, &arrival, (&transport, reason)),
+            Err(reason) => return self.unsolicited(now, packet, arrival, (&transport, reason)),
         };
         let addresses = match inner.ipv4() {
-            Some(destination) => Addresses::V4 { source: arrival.source, destination },
-            None => Addresses::V6 { source: self.config.pool6.embed(arrival.source), destination: inner.address },
+            Some(peer) => Addresses::V4 { source: *source, destination: peer },
+            None => Addresses::V6 { source: self.config.pool6.embed(*source), destination: inner.address },
         };
-        let wire_len = size::on_the_wire(packet, &arrival.network, &transport, addresses.family());
-        let mtu = size::mtu_inside(&self.config, &arrival.network, addresses.family());
-        let fit = size::fit(&arrival.network, wire_len, addresses.family(), mtu)?;
-        let packets = size::packets(packet, &arrival.network, &transport);
-        let identification = arrival.network.identification;
+        let wire_len = size::on_the_wire(packet, network, &transport, addresses.family());
+        let mtu = size::mtu_inside(&self.config, network, addresses.family());
+        let fit = match train {
+            None => size::fit(network, wire_len, addresses.family(), mtu)?,
+            Some(train) => size::fit_train(network, train, addresses.family(), mtu)?,
+        };
+        let packets = size::packets(packet, network, &transport);
+        let identification = network.identification;
         let new = NewHeader { identification, wire_len };
-        translate(packet, &arrival.network, &transport, (addresses, Port::Destination(inner.port)), new)?;
+        translate(packet, network, &transport, (addresses, Port::Destination(inner.port)), new)?;
         self.stats.incoming.count(packets, packet.len());
-        match fit {
-            Fit::Whole => Ok(Verdict::Forward),
-            Fit::Fragmented => self.fragment(packet, Side::Inside, mtu, identification),
-        }
+        Ok(Passed::translated(fit.cutting(mtu, identification)))
     }
 
     /// RFC 6146 §3.5: the outside endpoint of a packet from inside.
@@ -260,27 +317,33 @@ impl Engine {
             Transport::IcmpError => Err(DropReason::IcmpNotTranslated),
         }
     }
+}
 
-    /// Leaves the first fragment in the caller's buffer and queues the others.
-    fn fragment(
-        &mut self,
-        packet: &mut Packet<'_>,
-        side: Side,
-        mtu: u16,
-        identification: u16,
-    ) -> Result<Verdict, Refusal> {
-        let mut fragments = fragment::fragments(packet, mtu, identification)?.into_iter();
-        let first = fragments.next().ok_or(DropReason::Malformed)?;
-        packet.replace(&first)?;
-        self.transmit.extend(side, fragments)?;
-        Ok(Verdict::Forward)
+/// What became of a packet that nothing refuses.
+#[derive(Clone, Copy, Debug)]
+enum Passed {
+    /// It is what is to be sent.
+    AsItIs,
+    /// It does not fit the next link, or came in fragments.
+    ToBeCut(Cutting),
+    /// The engine keeps it, or has queued what it became.
+    Taken,
+}
+
+impl Passed {
+    fn translated(cutting: Option<Cutting>) -> Self {
+        cutting.map_or(Self::AsItIs, Self::ToBeCut)
     }
 }
 
 /// Reads the transport header, and checks that what the device said of it can be true.
-fn read_transport(packet: &Packet<'_>, network: &Network) -> Result<Transport, Refusal> {
+fn read_transport(packet: &Packet<'_>, network: &Network, train: Option<&Train>) -> Result<Transport, Refusal> {
     let bytes = packet.bytes().get(network.transport_at..network.len).unwrap_or_default();
     let transport = Transport::read(network.family, network.protocol, bytes)?;
+    // No router sends errors that long.
+    if transport == Transport::IcmpError && train.is_some() {
+        return Err(DropReason::FragmentNotSupported.into());
+    }
     let offload = packet.offload;
     let is_possible = match (offload.segments, transport.segmentation()) {
         (Some(segments), Some((kind, _))) => segments.kind == kind && segments.size_bytes > 0,

@@ -17,6 +17,7 @@ mod drop;
 mod engine;
 mod event;
 mod filtering;
+mod fragments;
 mod hash;
 mod held;
 mod hints;

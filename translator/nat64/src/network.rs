@@ -1,7 +1,7 @@
 //! Reading a network header: what is kept of it, and what is refused at once (RFC 7915 §4.1, §5.1).
 
 use packet::ipv4::Ipv4;
-use packet::ipv6::Ipv6;
+use packet::ipv6::{Fragment, Ipv6};
 use packet::{Family, Malformed};
 
 use crate::DropReason;
@@ -23,6 +23,8 @@ pub(crate) struct Network {
     pub(crate) dont_fragment: bool,
     /// Identification, for the fragments of an IPv4 packet.
     pub(crate) identification: u16,
+    /// Whether it is a part of a larger packet.
+    pub(crate) is_fragment: bool,
 }
 
 impl Network {
@@ -32,7 +34,7 @@ impl Network {
     }
 }
 
-/// Reads the header of a whole IPv4 packet.
+/// Reads the header of an IPv4 packet.
 pub(crate) fn read4(ip: Ipv4<'_>) -> Result<Network, Refusal> {
     if !ip.checksum_is_right() {
         return Err(DropReason::Ipv4Checksum.into());
@@ -40,9 +42,6 @@ pub(crate) fn read4(ip: Ipv4<'_>) -> Result<Network, Refusal> {
     // RFC 7915 §4.1: a source route that has not expired cannot be translated.
     if ip.unexpired_source_route().is_some() {
         return Err(Refusal::with(DropReason::SourceRoute, Reply::SourceRoute { pointer: 0 }));
-    }
-    if ip.is_fragment() {
-        return Err(DropReason::FragmentNotSupported.into());
     }
     Ok(Network {
         family: Family::V4,
@@ -53,20 +52,17 @@ pub(crate) fn read4(ip: Ipv4<'_>) -> Result<Network, Refusal> {
         len: ip.bytes().len(),
         dont_fragment: ip.dont_fragment(),
         identification: ip.identification(),
+        is_fragment: ip.is_fragment(),
     })
 }
 
-/// Reads the header of a whole IPv6 packet.
+/// Reads the header of an IPv6 packet.
 pub(crate) fn read6(ip: Ipv6<'_>) -> Result<Network, Refusal> {
     let upper = ip.upper_layer()?;
     // RFC 7915 §5.1: a route that is not finished is answered with a pointer to the segments left.
     if let Some(pointer) = upper.segments_left_at {
         let pointer = u32::try_from(pointer).map_err(|_| Malformed::Length)?;
         return Err(Refusal::with(DropReason::RoutingHeader, Reply::SourceRoute { pointer }));
-    }
-    // RFC 6946: a fragment that is the whole packet is no fragment.
-    if upper.fragment.is_some_and(|fragment| !fragment.is_atomic()) {
-        return Err(DropReason::FragmentNotSupported.into());
     }
     Ok(Network {
         family: Family::V6,
@@ -77,7 +73,24 @@ pub(crate) fn read6(ip: Ipv6<'_>) -> Result<Network, Refusal> {
         len: ip.bytes().len(),
         dont_fragment: true,
         identification: 0,
+        // RFC 6946: a fragment that is the whole packet is no fragment.
+        is_fragment: upper.fragment.is_some_and(|fragment| !fragment.is_atomic()),
     })
+}
+
+/// Which part of a larger packet a fragment is.
+pub(crate) fn place(family: Family, bytes: &[u8]) -> Result<Fragment, Malformed> {
+    match family {
+        Family::V4 => {
+            let ip = Ipv4::parse(bytes)?;
+            Ok(Fragment {
+                offset_bytes: ip.fragment_offset() as u16,
+                more: ip.more_fragments(),
+                identification: u32::from(ip.identification()),
+            })
+        }
+        Family::V6 => Ipv6::parse(bytes)?.upper_layer()?.fragment.ok_or(Malformed::HeaderChain),
+    }
 }
 
 fn hop_limit(left: u8) -> Result<u8, Refusal> {

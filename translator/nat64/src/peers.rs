@@ -88,7 +88,8 @@ impl Peers {
     }
 }
 
-fn prefix(address: Ipv6Addr) -> u128 {
+/// What the addresses of one peer have in common.
+pub(crate) fn prefix(address: Ipv6Addr) -> u128 {
     match address.to_ipv4_mapped() {
         Some(_) => address.to_bits(),
         None => address.to_bits() >> 64 << 64,

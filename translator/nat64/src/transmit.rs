@@ -22,6 +22,15 @@ pub enum Side {
     Outside,
 }
 
+impl Side {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Inside => Self::Outside,
+            Self::Outside => Self::Inside,
+        }
+    }
+}
+
 /// Packets that wait at once. A super-packet becomes some fifty fragments, and callers collect after every batch.
 const LONGEST_QUEUE: usize = 4096;
 

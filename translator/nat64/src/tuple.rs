@@ -97,6 +97,16 @@ impl Protocol {
         }
     }
 
+    /// The protocol of a number in a family.
+    pub(crate) const fn of(family: Family, number: u8) -> Option<Self> {
+        match (number, family) {
+            (protocol::TCP, _) => Some(Self::Tcp),
+            (protocol::UDP, _) => Some(Self::Udp),
+            (protocol::ICMPV4, Family::V4) | (protocol::ICMPV6, Family::V6) => Some(Self::Icmp),
+            _ => None,
+        }
+    }
+
     /// Its number in a family.
     pub(crate) const fn number(self, family: Family) -> u8 {
         match (self, family) {

@@ -92,9 +92,16 @@ impl Path {
         let end = HEADROOM + inside.bytes().len();
         self.frame[HEADROOM..end].copy_from_slice(inside.bytes());
         let mut packet = Packet::new(&mut self.frame, HEADROOM..end);
-        let for_kernel = self.addresses.is_gateway(inside.destination)
-            || self.engine.handle_inside(now, &mut packet) == Verdict::Forward;
-        if for_kernel { write(&self.port, &mut self.drops, packet) } else { Ok(()) }
+        let verdict = match self.addresses.is_gateway(inside.destination) {
+            true => Verdict::Forward,
+            false => self.engine.handle_inside(now, &mut packet),
+        };
+        match verdict {
+            Verdict::Forward => write(&self.port, &mut self.drops, packet)?,
+            // The engine keeps the one and counts the other.
+            Verdict::Taken | Verdict::Drop(_) => {}
+        }
+        self.collect_made()
     }
 
     /// Takes a batch of packets from the kernel, and sends what becomes of each before it reads the next.
@@ -110,7 +117,7 @@ impl Path {
                 Read::Gone => return Err(DatapathError::TunGone),
                 Read::Broken(error) => return Err(DatapathError::TunRead(error)),
             }
-            self.transmit();
+            self.flush()?;
         }
         Ok(())
     }
@@ -137,13 +144,19 @@ impl Path {
 
     /// Sends what the engine made by itself, and every datagram that is ready, as far as the socket has room.
     pub(super) fn flush(&mut self) -> Result<(), DatapathError> {
+        self.collect_made()?;
+        self.transmit();
+        Ok(())
+    }
+
+    /// Hands on what the engine made of the last packet: fragments follow their first one at once.
+    fn collect_made(&mut self) -> Result<(), DatapathError> {
         while let Some(made) = self.engine.poll_transmit() {
             match made.side {
                 Side::Inside => to_peer(&mut self.tunnels, &made.bytes),
                 Side::Outside => self.write_made(&made.bytes)?,
             }
         }
-        self.transmit();
         Ok(())
     }
 

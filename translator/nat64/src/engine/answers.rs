@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use packet::ipv4::Ipv4;
 use packet::{Offload, Packet, segment};
 
-use super::Engine;
+use super::{Engine, Passed};
 use crate::arrival::FromOutside;
 use crate::drop::Refusal;
 use crate::reply::{self, Reply};
@@ -57,7 +57,7 @@ impl Engine {
         packet: &Packet<'_>,
         arrival: &FromOutside,
         (transport, reason): (&Transport, DropReason),
-    ) -> Result<Verdict, Refusal> {
+    ) -> Result<Passed, Refusal> {
         let outer = Outer { address: arrival.destination, port: transport.port_outside() };
         if !pool4::covers(&self.config.pool4, outer) {
             return Err(reason.into());
@@ -69,7 +69,7 @@ impl Engine {
                     return Err(reason.into());
                 }
                 self.stats.syns_held += 1;
-                Ok(Verdict::Taken)
+                Ok(Passed::Taken)
             }
             (Treatment::Hold, _) => Err(reason.into()),
             (Treatment::Refuse(refusal), _) => Err(refusal),

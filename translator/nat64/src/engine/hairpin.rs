@@ -7,26 +7,27 @@
 use packet::Packet;
 use packet::ipv4::Ipv4;
 
-use super::{Engine, translate};
+use super::{Engine, Passed, translate};
 use crate::arrival::{self, FromInside, FromOutside};
 use crate::drop::Refusal;
 use crate::network;
 use crate::reply::Reply;
 use crate::timers::Tick;
 use crate::tuple::Transport;
+use crate::xlat::fragment::{Cutting, Train, fragments};
 use crate::xlat::size;
 use crate::xlat::transport::Port;
-use crate::xlat::{Addresses, NewHeader, fragment};
-use crate::{DropReason, Side, Verdict, icmp_error, unsolicited};
+use crate::xlat::{Addresses, NewHeader};
+use crate::{DropReason, Side, icmp_error, unsolicited};
 
 impl Engine {
     pub(super) fn hairpin(
         &mut self,
         now: Tick,
         packet: &mut Packet<'_>,
-        arrival: &FromInside,
-        transport: &Transport,
-    ) -> Result<Verdict, Refusal> {
+        (arrival, transport): (&FromInside, &Transport),
+        train: Option<&Train>,
+    ) -> Result<Passed, Refusal> {
         if *transport == Transport::IcmpError {
             return self.hairpin_error(packet, arrival);
         }
@@ -44,7 +45,11 @@ impl Engine {
             None => Addresses::V6 { source: self.config.pool6.embed(outer.address), destination: inner.address },
         };
         let wire_len = size::on_the_wire(packet, &arrival.network, transport, addresses.family());
-        size::fit(&arrival.network, wire_len, addresses.family(), self.config.mtu6)?;
+        let mtu = size::mtu_inside(&self.config, &arrival.network, addresses.family());
+        match train {
+            None => size::fit(&arrival.network, wire_len, addresses.family(), mtu)?,
+            Some(train) => size::fit_train(&arrival.network, train, addresses.family(), mtu)?,
+        };
         let packets = size::packets(packet, &arrival.network, transport);
         let identification = self.identifications.take(arrival.destination, packets);
         let new = NewHeader { identification, wire_len };
@@ -53,21 +58,21 @@ impl Engine {
         let network = network::read4(Ipv4::parse(packet.bytes())?).map_err(|refusal| refusal.reason)?;
         translate(packet, &network, transport, (addresses, Port::Destination(inner.port)), new)?;
         self.stats.hairpinned.count(packets, packet.len());
-        self.send_inside(packet, identification)
+        self.send_back(packet, Cutting { mtu, identification }, train)
     }
 
     /// An error about a packet that went the same way.
-    fn hairpin_error(&mut self, packet: &mut Packet<'_>, arrival: &FromInside) -> Result<Verdict, Refusal> {
+    fn hairpin_error(&mut self, packet: &mut Packet<'_>, arrival: &FromInside) -> Result<Passed, Refusal> {
         icmp_error::outgoing(&self.state, &self.config, packet, arrival)?;
         let seen = arrival::from_outside(self.state.pool(), packet.bytes())?;
         icmp_error::incoming(&self.state, &self.config, packet, &seen)?;
         self.stats.hairpinned.count(1, packet.len());
-        self.send_inside(packet, 0)
+        self.send_back(packet, Cutting { mtu: self.config.mtu6, identification: 0 }, None)
     }
 
-    fn send_inside(&mut self, packet: &Packet<'_>, identification: u16) -> Result<Verdict, Refusal> {
-        let parts = fragment::fragments(packet, self.config.mtu6, identification)?;
+    fn send_back(&mut self, packet: &Packet<'_>, cutting: Cutting, train: Option<&Train>) -> Result<Passed, Refusal> {
+        let parts = fragments(packet, cutting, train)?;
         self.transmit.extend(Side::Inside, parts.into_iter())?;
-        Ok(Verdict::Taken)
+        Ok(Passed::Taken)
     }
 }

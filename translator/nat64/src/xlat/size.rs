@@ -9,6 +9,7 @@ use crate::drop::Refusal;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::tuple::Transport;
+use crate::xlat::fragment::{Cutting, Train};
 use crate::{Config, DropReason};
 
 /// Whether a packet goes out as it is.
@@ -16,6 +17,16 @@ use crate::{Config, DropReason};
 pub(crate) enum Fit {
     Whole,
     Fragmented,
+}
+
+impl Fit {
+    /// What is to become of it for a link of `mtu` bytes.
+    pub(crate) fn cutting(self, mtu: u16, identification: u16) -> Option<Cutting> {
+        match self {
+            Self::Whole => None,
+            Self::Fragmented => Some(Cutting { mtu, identification }),
+        }
+    }
 }
 
 /// How far the headers of the two families differ in length, in bytes.
@@ -55,6 +66,26 @@ pub(crate) fn mtu_inside(config: &Config, network: &Network, to: Family) -> u16 
         Family::V6 if !network.dont_fragment => config.lowest_ipv6_mtu,
         Family::V4 | Family::V6 => config.mtu6,
     }
+}
+
+/// Whether a packet that came in fragments fits a link of `mtu` bytes in the same ones.
+///
+/// It leaves in fragments in any case; only a sender that sets DF on them wants to hear that they are too long.
+pub(crate) fn fit_train(network: &Network, train: &Train, to: Family, mtu: u16) -> Result<Fit, Refusal> {
+    let (header_len, difference) = match (network.family, to) {
+        (Family::V4, Family::V4) => (network.transport_at, 0),
+        (Family::V6, Family::V4) => return Ok(Fit::Fragmented),
+        // From one peer to another: nobody fragments for IPv6 on the way.
+        (Family::V6, Family::V6) => (ipv6::HEADER_LEN + ipv6::FRAGMENT_HEADER_LEN, 0),
+        (Family::V4, Family::V6) => {
+            (ipv6::HEADER_LEN + ipv6::FRAGMENT_HEADER_LEN, DIFFERENCE + ipv6::FRAGMENT_HEADER_LEN as u16)
+        }
+    };
+    if network.dont_fragment && header_len + train.longest > usize::from(mtu) {
+        let mtu = mtu.saturating_sub(difference);
+        return Err(Refusal::with(DropReason::PacketTooBig, Reply::TooBig { mtu }));
+    }
+    Ok(Fit::Fragmented)
 }
 
 /// Whether a packet of `wire_len` bytes fits a link of `mtu` bytes.

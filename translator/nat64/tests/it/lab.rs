@@ -94,6 +94,19 @@ impl Lab {
         }
     }
 
+    /// Hands packets over and collects all that leaves on the other side, in order.
+    pub(crate) fn feed(&mut self, side: Side, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let mut sent = Vec::new();
+        for bytes in packets {
+            if let (Outcome::Sent(bytes), _) = self.handle(side, bytes, Offload::default()) {
+                sent.push(bytes);
+            }
+            let others = self.transmits().into_iter().filter(|transmit| transmit.side != side);
+            sent.extend(others.map(|transmit| transmit.bytes));
+        }
+        sent
+    }
+
     pub(crate) fn pass(&mut self, time: Duration) {
         self.now += time;
         self.engine.handle_timeout(self.now);

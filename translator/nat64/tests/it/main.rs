@@ -7,6 +7,8 @@ mod errors;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod fragments;
+#[cfg(test)]
 mod hairpin;
 #[cfg(test)]
 mod lab;
@@ -30,5 +32,7 @@ mod policy;
 mod sizes;
 #[cfg(test)]
 mod supers;
+#[cfg(test)]
+mod trains;
 #[cfg(test)]
 mod unsolicited;

@@ -238,19 +238,6 @@ fn extension_headers_and_atomic_fragment_headers_are_left_behind() {
 }
 
 #[test]
-fn fragments_are_dropped_and_counted() {
-    let mut lab = Lab::new();
-    let plain = udp(WEB, &via(DNS), b"x");
-    let mut first = [&plain[..40], &[17, 0, 0, 1, 0, 0, 0, 9], &plain[40..]].concat();
-    (first[5], first[6]) = (first[5] + 8, 44);
-    let outer = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b"x"), |ip| ip.more_fragments = true);
-
-    assert_eq!(lab.inside(&first).dropped(), DropReason::FragmentNotSupported);
-    assert_eq!(lab.outside(&outer).dropped(), DropReason::FragmentNotSupported);
-    assert_eq!(lab.engine.stats().dropped(DropReason::FragmentNotSupported), 2);
-}
-
-#[test]
 fn short_packets_may_be_fragmented_later_and_long_ones_not() {
     let mut lab = Lab::new();
     // RFC 7915 §5.1: DF stays clear up to 1260 bytes.
