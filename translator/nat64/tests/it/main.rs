@@ -11,6 +11,8 @@ mod fragments;
 #[cfg(test)]
 mod hairpin;
 #[cfg(test)]
+mod headers;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod lasting;

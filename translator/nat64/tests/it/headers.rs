@@ -1,0 +1,107 @@
+//! Header chains and options: what is skipped, what is refused (RFC 7915 §4.1, §5.1, §5.1.1).
+
+use nat64::{DropReason, Side};
+
+use crate::lab::{Lab, POOL4, udp, via, with_ipv4};
+
+const WEB: &str = "[2001:db8:1:2::7]:40001";
+const DNS: &str = "9.9.9.9:53";
+
+/// A datagram behind extension headers, the first of which has this number.
+fn extended(first: u8, headers: &[u8]) -> Vec<u8> {
+    let plain = udp(WEB, &via(DNS), b"x");
+    let mut bytes = [&plain[..40], headers, &plain[40..]].concat();
+    (bytes[5], bytes[6]) = (bytes[5] + headers.len() as u8, first);
+    bytes
+}
+
+#[test]
+fn whatever_extends_the_chain_behind_a_fragment_header_is_refused() {
+    // Requirements 11 and 12, RFC 7915 §5.1.1.
+    for next in [0, 43, 44, 60] {
+        for more in [0, 1] {
+            let mut lab = Lab::new();
+            let bytes = extended(44, &[next, 0, 0, more, 0, 0, 0, 7, 17, 0, 0, 0, 0, 0, 0, 0]);
+
+            assert_eq!(lab.inside(&bytes).dropped(), DropReason::Malformed, "{next}");
+            assert_eq!(lab.engine.poll_timeout(), None);
+        }
+    }
+}
+
+#[test]
+fn a_chain_or_a_transport_header_beyond_the_packet_is_refused() {
+    // Requirement 12.
+    let mut lab = Lab::new();
+    for headers in [&[17, 9, 1, 4, 0, 0, 0, 0][..], &[60, 0, 1, 4, 0, 0, 0, 0, 17, 2, 1, 4, 0, 0, 0, 0]] {
+        assert_eq!(lab.inside(&extended(60, headers)).dropped(), DropReason::Malformed);
+    }
+    let mut cut = udp(WEB, &via(DNS), b"");
+    cut[5] = 7;
+    assert_eq!(lab.inside(&cut).dropped(), DropReason::Malformed);
+}
+
+#[test]
+fn protocols_that_are_headers_in_ipv6_stay_out_of_it() {
+    // Requirement 31; RFC 6146 §3.4 asks for the error.
+    let mut lab = Lab::new();
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+    for protocol in [0, 43, 44, 58, 60] {
+        let bytes = with_ipv4(udp(DNS, &outer, &[17; 20]), |ip| ip.protocol = protocol.into());
+
+        assert_eq!(lab.outside(&bytes).dropped(), DropReason::ProtocolNotSupported, "{protocol}");
+        let (side, error) = lab.reply();
+        assert_eq!((side, error.icmp), (Side::Outside, Some((3, 2))));
+    }
+    let mut bytes = udp(WEB, &via(DNS), b"x");
+    bytes[6] = 1;
+    assert_eq!(lab.inside(&bytes).dropped(), DropReason::ProtocolNotSupported);
+    assert_eq!(lab.reply().1.icmp, Some((1, 4)));
+}
+
+#[test]
+fn every_option_but_an_unexpired_source_route_is_skipped() {
+    // Requirements 21 and 22.
+    let mut lab = Lab::new();
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+    for kind in 0..=255 {
+        let with = |pointer| {
+            let option = [kind, 11, pointer, 10, 0, 0, 1, 10, 0, 0, 2, 0];
+            with_ipv4(udp(DNS, &outer, b"x"), |ip| ip.options = option.into())
+        };
+        let is_source_route = matches!(kind, 131 | 137);
+
+        assert_eq!(lab.outside(&with(12)).sent().payload, b"x", "an expired one says nothing any more");
+        let outcome = lab.outside(&with(8));
+        if is_source_route {
+            assert_eq!(outcome.dropped(), DropReason::SourceRoute);
+            assert_eq!(lab.reply().1.icmp, Some((3, 5)));
+        } else {
+            assert_eq!(outcome.sent().payload, b"x", "{kind}");
+        }
+    }
+}
+
+#[test]
+fn options_of_impossible_length_end_the_walk() {
+    // Requirement 23.
+    let mut lab = Lab::new();
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+    for option in [[7, 0, 131, 4], [7, 1, 131, 4], [7, 255, 131, 4], [1, 1, 1, 131], [1, 1, 131, 7]] {
+        let bytes = with_ipv4(udp(DNS, &outer, b"x"), |ip| ip.options = option.into());
+
+        assert_eq!(lab.outside(&bytes).sent().payload, b"x", "{option:?}");
+    }
+}
+
+#[test]
+fn a_source_route_is_refused_on_fragments_too() {
+    let mut lab = Lab::new();
+    let bytes = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), &[1; 8]), |ip| {
+        ip.options = [137, 7, 4, 10, 0, 0, 1, 0].into();
+        ip.more_fragments = true;
+    });
+
+    assert_eq!(lab.outside(&bytes).dropped(), DropReason::SourceRoute);
+    assert_eq!(lab.engine.poll_timeout(), None);
+}
