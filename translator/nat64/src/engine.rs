@@ -217,7 +217,8 @@ impl Engine {
             return self.hairpin(now, packet, (arrival, &transport), train);
         }
         if transport == Transport::IcmpError {
-            icmp_error::outgoing(&self.state, &self.config, packet, arrival)?;
+            let identification = self.identifications.take(*destination, 1);
+            icmp_error::outgoing(&self.state, &self.config, packet, arrival, identification)?;
             self.stats.outgoing.count(1, packet.len());
             return Ok(Passed::AsItIs);
         }

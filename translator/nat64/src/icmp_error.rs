@@ -21,6 +21,7 @@ pub(crate) fn outgoing(
     config: &Config,
     packet: &mut Packet<'_>,
     arrival: &FromInside,
+    identification: u16,
 ) -> Result<(), DropReason> {
     let (message, quote) = read(packet, &arrival.network)?;
     let (source, inner) = match quote.addresses {
@@ -41,6 +42,8 @@ pub(crate) fn outgoing(
         hop_limit: arrival.network.next_hop_limit(),
         quoted: Addresses::V4 { source, destination: outer.address },
         port: Port::Destination(outer.port),
+        // RFC 7915 §5.1: an ICMPv4 error is never so long that DF would be set for it.
+        identification: Some(identification),
         longest: LONGEST_ERROR4.min(packet.capacity()),
     };
     let bytes = translate(message, &quote, &new, mtus(config))?;
@@ -83,6 +86,7 @@ pub(crate) fn incoming(
         hop_limit: arrival.network.next_hop_limit(),
         quoted,
         port: Port::Source(inner.port),
+        identification: (!arrival.network.dont_fragment).then_some(arrival.network.identification),
         longest: longest.min(packet.capacity()),
     };
     let bytes = translate(message, &quote, &new, mtus(config))?;

@@ -63,7 +63,8 @@ impl Engine {
 
     /// An error about a packet that went the same way.
     fn hairpin_error(&mut self, packet: &mut Packet<'_>, arrival: &FromInside) -> Result<Passed, Refusal> {
-        icmp_error::outgoing(&self.state, &self.config, packet, arrival)?;
+        let identification = self.identifications.take(arrival.destination, 1);
+        icmp_error::outgoing(&self.state, &self.config, packet, arrival, identification)?;
         let seen = arrival::from_outside(self.state.pool(), packet.bytes())?;
         icmp_error::incoming(&self.state, &self.config, packet, &seen)?;
         self.stats.hairpinned.count(1, packet.len());

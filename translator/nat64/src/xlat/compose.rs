@@ -16,6 +16,8 @@ pub(crate) struct Fields {
     pub(crate) hop_limit: u8,
     /// By its number in the family of the addresses.
     pub(crate) protocol: u8,
+    /// Identification of an IPv4 packet that routers may fragment. RFC 6864 §4.1: none is needed where they may not.
+    pub(crate) identification: Option<u16>,
 }
 
 impl Fields {
@@ -25,7 +27,7 @@ impl Fields {
             Family::V4 => protocol::ICMPV4,
             Family::V6 => protocol::ICMPV6,
         };
-        Self { traffic_class: 0, hop_limit: HOP_LIMIT, protocol }
+        Self { traffic_class: 0, hop_limit: HOP_LIMIT, protocol, identification: None }
     }
 }
 
@@ -33,12 +35,15 @@ impl Fields {
 pub(crate) fn compose(addresses: Addresses, fields: Fields, payload: &[u8]) -> Vec<u8> {
     match addresses {
         Addresses::V4 { source, destination } => {
+            let (fragmentation, identification) = match fields.identification {
+                Some(identification) => (Fragmentation::Allowed, identification),
+                None => (Fragmentation::Never, 0),
+            };
             let header = ipv4::Header {
                 traffic_class: fields.traffic_class,
                 total_len: (ipv4::HEADER_LEN + payload.len()) as u16,
-                // RFC 6864 §4.1: a packet that is never fragmented needs no identification.
-                identification: 0,
-                fragmentation: Fragmentation::Never,
+                identification,
+                fragmentation,
                 ttl: fields.hop_limit,
                 protocol: fields.protocol,
                 source,

@@ -187,6 +187,8 @@ pub(crate) struct NewError {
     pub(crate) hop_limit: u8,
     pub(crate) quoted: Addresses,
     pub(crate) port: Port,
+    /// Identification of an IPv4 packet that may be fragmented.
+    pub(crate) identification: Option<u16>,
     /// Longest packet it may become, in bytes.
     pub(crate) longest: usize,
 }
@@ -217,7 +219,8 @@ pub(crate) fn translate(
     payload.extend(rest);
     payload.extend(&quote[..quote.len().min(room)]);
     seal_icmp(&mut payload, new.addresses);
-    let fields = Fields { traffic_class: new.traffic_class, hop_limit: new.hop_limit, ..Fields::own_icmp(family) };
+    let NewError { traffic_class, hop_limit, identification, .. } = *new;
+    let fields = Fields { traffic_class, hop_limit, identification, ..Fields::own_icmp(family) };
     Ok(compose(new.addresses, fields, &payload))
 }
 

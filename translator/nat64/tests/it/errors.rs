@@ -204,6 +204,18 @@ fn extensions_behind_a_quote_are_cut_off_with_their_length() {
 }
 
 #[test]
+fn a_translated_error_may_be_fragmented_and_has_an_identification() {
+    // Requirements 5 and 6: it is far below 1260 bytes.
+    let (mut lab, sent) = lab_with_session();
+    let received = lab.outside(&udp(DNS, &see(&sent).source.to_string(), b"x")).bytes();
+
+    let error = lab.inside(&icmp(WEB_ADDRESS, "64:ff9b::909:909", (1, 4), [0; 4], &received)).bytes();
+
+    assert!(!see(&error).dont_fragment);
+    assert_ne!(error[4..6], [0, 0]);
+}
+
+#[test]
 fn an_error_with_a_wrong_checksum_is_dropped() {
     let (mut lab, sent) = lab_with_session();
     let mut error = icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &sent);
