@@ -11,7 +11,7 @@ use crate::state::{Found, State};
 use crate::tuple::{Inner, Outer, Protocol, Remote};
 use crate::xlat::Addresses;
 use crate::xlat::icmp::Mtus;
-use crate::xlat::icmp_error::{NewError, Quote, quoted_part, translate};
+use crate::xlat::icmp_error::{NewError, Quote, translate};
 use crate::xlat::transport::{Port, icmp_checksum_is_right};
 use crate::{Config, DropReason};
 
@@ -102,7 +102,7 @@ fn read<'p>(packet: &'p Packet<'_>, network: &Network) -> Result<(Icmp<'p>, Quot
         return Err(DropReason::IcmpChecksum);
     }
     let message = Icmp::parse(bytes).map_err(|_| DropReason::Malformed)?;
-    let quote = Quote::read(network.family, quoted_part(network.family, &message))?;
+    let quote = Quote::read(network.family, &message)?;
     Ok((message, quote))
 }
 

@@ -4,6 +4,7 @@
 //! the others is made when it is cut. That this gives the same packets is a law the tests hold.
 
 pub(crate) mod compose;
+pub(crate) mod extensions;
 pub(crate) mod fragment;
 pub(crate) mod icmp;
 pub(crate) mod icmp_error;

@@ -70,7 +70,7 @@ pub(crate) fn to_v4(words: Words, mtus: Mtus) -> Option<Words> {
     }
 }
 
-/// NAT44: the same words. Their RFC 4884 length goes with the extensions, which are cut off.
+/// NAT44: the same words but for the length (RFC 4884), which depends on what is quoted now.
 pub(crate) const fn keep_v4(words: Words) -> Option<Words> {
     let Words { kind, code, rest: [pointer, _, high, low] } = words;
     match kind {

@@ -11,9 +11,13 @@ use packet::{Family, protocol};
 use crate::DropReason;
 use crate::tuple::{Echo, Protocol, Transport};
 use crate::xlat::compose::{Fields, compose};
+use crate::xlat::extensions::{Body, lay_out};
 use crate::xlat::icmp::{Mtus, Words};
 use crate::xlat::transport::{Port, rewrite_quoted, seal_icmp};
 use crate::xlat::{Addresses, Change, icmp as tables};
+
+/// RFC 792: what every error quotes of the transport header, in bytes.
+const SHORTEST_PAYLOAD: usize = 8;
 
 /// What an error quotes.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +35,23 @@ pub(crate) struct Quote<'a> {
     payload: &'a [u8],
     /// Length of that by the quoted header's own account, in bytes.
     claimed_len: usize,
+    /// What stands behind the quote (RFC 4884).
+    extensions: &'a [u8],
 }
 
 impl<'a> Quote<'a> {
-    /// Reads the packet that the body of an error quotes.
-    pub(crate) fn read(family: Family, body: &'a [u8]) -> Result<Self, DropReason> {
-        let quote = match family {
-            Family::V4 => Self::read4(Ipv4::parse_quoted(body).map_err(|_| DropReason::Malformed)?),
-            Family::V6 => Self::read6(Ipv6::parse_quoted(body).map_err(|_| DropReason::Malformed)?),
+    /// Reads the packet that an error quotes, and what else the error says.
+    pub(crate) fn read(family: Family, message: &Icmp<'a>) -> Result<Self, DropReason> {
+        let Body { quote, extensions } = Body::of(family, message);
+        let mut quote = match family {
+            Family::V4 => Self::read4(Ipv4::parse_quoted(quote).map_err(|_| DropReason::Malformed)?),
+            Family::V6 => Self::read6(Ipv6::parse_quoted(quote).map_err(|_| DropReason::Malformed)?),
         }?;
+        if !extensions.is_empty() {
+            // What was padding there is none here.
+            quote.payload = &quote.payload[..quote.payload.len().min(quote.claimed_len.max(SHORTEST_PAYLOAD))];
+            quote.extensions = extensions;
+        }
         // A later fragment has no ports to find its session by.
         if quote.fragment.is_some_and(|fragment| fragment.offset_bytes > 0) {
             return Err(DropReason::FragmentNotSupported);
@@ -65,6 +77,7 @@ impl<'a> Quote<'a> {
             transport,
             payload: ip.payload(),
             claimed_len: ip.total_len().saturating_sub(ip.header_len()),
+            extensions: &[],
         })
     }
 
@@ -83,6 +96,7 @@ impl<'a> Quote<'a> {
             transport,
             payload,
             claimed_len: (ipv6::HEADER_LEN + ip.payload_len()).saturating_sub(upper.at),
+            extensions: &[],
         })
     }
 
@@ -208,33 +222,19 @@ pub(crate) fn translate(
         (Family::V4, Family::V4) => tables::keep_v4(words),
         (Family::V6, Family::V6) => None,
     };
-    let Words { kind, code, rest } = translated.ok_or(DropReason::IcmpNotTranslated)?;
-    let quote = quote.translated(new.quoted, new.port);
+    let words = translated.ok_or(DropReason::IcmpNotTranslated)?;
+    let translated = quote.translated(new.quoted, new.port);
     let header_len = match family {
         Family::V4 => ipv4::HEADER_LEN,
         Family::V6 => ipv6::HEADER_LEN,
     };
     let room = new.longest.checked_sub(header_len + icmp::HEADER_LEN).ok_or(DropReason::NoHeadroom)?;
+    let (Words { kind, code, rest }, body) = lay_out(family, words, &translated, quote.extensions, room);
     let mut payload = vec![kind, code, 0, 0];
     payload.extend(rest);
-    payload.extend(&quote[..quote.len().min(room)]);
+    payload.extend(body);
     seal_icmp(&mut payload, new.addresses);
     let NewError { traffic_class, hop_limit, identification, .. } = *new;
     let fields = Fields { traffic_class, hop_limit, identification, ..Fields::own_icmp(family) };
     Ok(compose(new.addresses, fields, &payload))
-}
-
-/// The part of an error's body that quotes a packet: what RFC 4884 extensions follow is left out, and so is their
-/// length.
-pub(crate) fn quoted_part<'a>(family: Family, message: &Icmp<'a>) -> &'a [u8] {
-    let [first, second, ..] = message.rest();
-    let len = match (family, message.kind()) {
-        (Family::V4, icmp::v4::UNREACHABLE | icmp::v4::TIME_EXCEEDED | icmp::v4::PARAMETER_PROBLEM) => {
-            usize::from(second) * 4
-        }
-        (Family::V6, icmp::v6::UNREACHABLE | icmp::v6::TIME_EXCEEDED) => usize::from(first) * 8,
-        _ => 0,
-    };
-    let body = message.body();
-    if len == 0 { body } else { &body[..body.len().min(len)] }
 }

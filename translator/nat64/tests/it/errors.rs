@@ -192,15 +192,131 @@ fn a_quoted_first_fragment_gets_a_fragment_header() {
     assert_eq!(error.payload[40..48], [17, 0, 0, 1, 0, 0, 0x12, 0x34]);
 }
 
+/// An MPLS label stack (RFC 4950) as an extension structure (RFC 4884).
+const EXTENSIONS: [u8; 12] = [0x20, 0, 0xda, 0xf2, 0, 8, 1, 1, 1, 2, 3, 4];
+
+/// The body of an error with extensions: the quote, padded to a length, and they.
+fn extended(quote: &[u8], len: usize) -> Vec<u8> {
+    let mut body = quote.to_vec();
+    body.resize(len, 0);
+    [&body[..], &EXTENSIONS].concat()
+}
+
 #[test]
-fn extensions_behind_a_quote_are_cut_off_with_their_length() {
-    let (mut lab, mut sent) = lab_with_session();
-    sent.resize(128, 0);
-    let body = [&sent[..], &[0x20, 0, 0, 0, 0, 8, 1, 1, 1, 2, 3, 4]].concat();
+fn extensions_from_outside_keep_their_place_in_units_of_eight() {
+    // Requirement 57, RFC 7915 §4.2, RFC 4884 §4.
+    let (mut lab, sent) = lab_with_session();
+    let long = lab.inside(&udp(WEB, &via(DNS), &[7; 172])).bytes();
+    let cases = [
+        ((3, 1), &sent, 32, (1, 0), 16),
+        ((11, 0), &sent, 33, (3, 0), 16),
+        ((3, 3), &long, 50, (1, 4), (200_usize + 20).div_ceil(8)),
+    ];
+    for (kind, quote, length, expected, length6) in cases {
+        let body = extended(quote, length * 4);
+        let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), kind, [0, length as u8, 0, 0], &body)).sent();
+
+        assert_eq!((error.icmp, error.rest), (Some(expected), [length6 as u8, 0, 0, 0]));
+        assert_eq!(error.payload.len(), length6 * 8 + EXTENSIONS.len());
+        let (padded, extensions) = error.payload.split_at(length6 * 8);
+        assert_eq!((extensions, quoted(padded).0), (&EXTENSIONS[..], at(WEB)));
+        assert!(padded[quote.len() + 20..].iter().all(|byte| *byte == 0), "padding is zeros");
+    }
+}
+
+#[test]
+fn extensions_from_inside_keep_their_place_in_units_of_four_within_576_bytes() {
+    // Requirements 57 and 66, RFC 7915 §5.2.
+    let (mut lab, sent) = lab_with_session();
+    let outer = see(&sent).source.to_string();
+    for (payload_len, length6, length4) in [(10, 16, 32), (150, 25, 45), (1000, 131, 134)] {
+        let received = lab.outside(&udp(DNS, &outer, &vec![7; payload_len])).bytes();
+        let body = extended(&received, length6 * 8);
+
+        let to = "64:ff9b::909:909";
+        let error = lab.inside(&icmp("2001:db8:9::1", to, (1, 4), [length6 as u8, 0, 0, 0], &body)).sent();
+
+        assert_eq!((error.icmp, error.rest), (Some((3, 3)), [0, length4, 0, 0]));
+        let (padded, extensions) = error.payload.split_at(usize::from(length4) * 4);
+        assert_eq!((extensions, quoted(padded).1), (&EXTENSIONS[..], at(&outer)));
+        assert!(error.len <= 576);
+    }
+}
+
+#[test]
+fn extensions_towards_an_ipv4_peer_are_carried_too() {
+    let mut lab = Lab::new();
+    let sent = lab.inside(&udp("198.18.0.7:40001", DNS, b"question")).bytes();
+    let body = extended(&sent, 128);
 
     let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (11, 0), [0, 32, 0, 0], &body)).sent();
 
-    assert_eq!((error.rest, error.payload.len()), ([0; 4], 128 + 20));
+    assert_eq!((error.rest, error.payload.len()), ([0, 32, 0, 0], 140));
+    assert!(error.payload.ends_with(&EXTENSIONS));
+}
+
+#[test]
+fn errors_that_have_no_length_in_ipv6_lose_their_extensions_whole() {
+    // Requirement 57: packet too big and parameter problem end with the quote (RFC 4884 §4).
+    let (mut lab, sent) = lab_with_session();
+    for (kind, rest) in [((3, 4), [0, 32, 5, 20]), ((3, 2), [0, 32, 0, 0]), ((12, 0), [9, 32, 0, 0])] {
+        let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), kind, rest, &extended(&sent, 128))).sent();
+
+        assert_eq!((error.payload.len(), error.rest[0]), (sent.len() + 20, 0), "{kind:?}");
+    }
+}
+
+#[test]
+fn extensions_that_leave_no_room_for_a_quote_are_cut_off_whole() {
+    // Requirements 56 and 57.
+    let (mut lab, sent) = lab_with_session();
+    let body = [extended(&sent, 128), vec![9; 1200]].concat();
+
+    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (11, 0), [0, 32, 0, 0], &body)).sent();
+
+    assert_eq!((error.rest, error.payload.len()), ([0; 4], sent.len() + 20));
+}
+
+#[test]
+fn a_long_quote_is_cut_to_1280_bytes_and_to_576() {
+    // Requirements 56 and 66.
+    let (mut lab, sent) = lab_with_session();
+    let sent = [sent, vec![0; 1400]].concat();
+    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &sent)).sent();
+    assert_eq!(error.len, 1280);
+
+    let received = lab.outside(&udp(DNS, &see(&sent[..71]).source.to_string(), &[1; 1200])).bytes();
+    let error = lab.inside(&icmp(WEB_ADDRESS, "64:ff9b::909:909", (1, 4), [0; 4], &received)).sent();
+    assert_eq!(error.len, 576);
+}
+
+#[test]
+fn a_quoted_fragment_header_becomes_flags_and_offset() {
+    // Requirement 64, RFC 7915 §5.3: the low 16 bits of the identification, DF clear.
+    let (mut lab, sent) = lab_with_session();
+    let received = lab.outside(&udp(DNS, &see(&sent).source.to_string(), &[1; 100])).bytes();
+    let mut first = [&received[..40], &[17, 0, 0, 1, 0xde, 0xad, 0xbe, 0xef], &received[40..]].concat();
+    (first[5], first[6]) = (first[5] + 8, 44);
+
+    let error = lab.inside(&icmp(WEB_ADDRESS, "64:ff9b::909:909", (3, 1), [0; 4], &first)).sent();
+    assert_eq!((error.icmp, &error.payload[4..8]), (Some((11, 1)), &[0xbe, 0xef, 0x20, 0][..]));
+
+    first[43] = 8;
+    let later = icmp(WEB_ADDRESS, "64:ff9b::909:909", (3, 1), [0; 4], &first);
+    assert_eq!(lab.inside(&later).dropped(), DropReason::FragmentNotSupported);
+}
+
+#[test]
+fn an_mtu_of_zero_is_the_plateau_below_what_was_sent() {
+    // Requirement 45, RFC 1191 §7.1.
+    let mut lab = Lab::with(|config| (config.mtu4, config.mtu6) = (9000, 9000));
+    for (len, expected) in [(8000, 4352 + 20), (1501, 1492 + 20), (1492, 1280)] {
+        let sent = lab.inside(&udp(WEB, &via(DNS), &vec![1; len - 28])).bytes();
+
+        let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 4), [0; 4], &sent)).sent();
+
+        assert_eq!((error.icmp, error.rest), (Some((2, 0)), u32::to_be_bytes(expected)), "{len}");
+    }
 }
 
 #[test]
