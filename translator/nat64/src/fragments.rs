@@ -43,7 +43,7 @@ pub(crate) struct Key {
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// Bytes of fragments, what it takes to keep them included.
+    /// Bytes of fragments, what it takes to keep them included; what keeps them grows by doubling.
     bytes: usize,
     /// The same from one source, or rather from all sources of one hash: an inside /64, an IPv4 address.
     bytes_per_source: usize,
@@ -235,4 +235,80 @@ fn hash(sip: SipKey, key: &Key) -> u64 {
         destination as u64,
         u64::from(key.identification) << 16 | u64::from(key.protocol) << 8 | key.family as u64,
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Network;
+    use packet::ipv6::Fragment;
+    use proptest::prelude::*;
+
+    const SMALL: Bounds = Bounds { bytes: 6000, bytes_per_source: 3000, datagrams: 8, parts_per_datagram: 4 };
+
+    fn network(len: usize) -> Network {
+        Network {
+            family: Family::V6,
+            traffic_class: 0,
+            hop_limit: 64,
+            protocol: packet::protocol::UDP,
+            transport_at: 48,
+            len,
+            dont_fragment: true,
+            identification: 0,
+            is_fragment: true,
+        }
+    }
+
+    fn key(source: u16, identification: u32, is_v4: bool) -> Key {
+        let address = |host| Ipv6Addr::new(0x2001, 0xdb8, 0, host, 0, 0, 0, 1);
+        Key {
+            family: if is_v4 { Family::V4 } else { Family::V6 },
+            source: address(source),
+            destination: address(0xffff),
+            identification,
+            protocol: packet::protocol::UDP,
+        }
+    }
+
+    /// What must be true after every step.
+    fn check(store: &Store) {
+        let datagrams: Vec<_> = (0..store.datagrams.extent()).filter_map(|index| store.datagrams.at(index)).collect();
+        assert_eq!(datagrams.iter().map(|datagram| datagram.cost()).sum::<usize>(), store.bytes);
+        assert_eq!(store.shares.iter().sum::<usize>(), store.bytes);
+        assert!(store.bytes <= store.bounds.bytes && datagrams.len() <= store.bounds.datagrams);
+        assert!(store.shares.iter().all(|share| *share <= store.bounds.bytes_per_source));
+        assert!(datagrams.iter().all(|datagram| datagram.parts() <= store.bounds.parts_per_datagram));
+        let queued: usize = store.by_age.iter().map(BTreeSet::len).sum();
+        assert_eq!((queued, store.by_key.len()), (datagrams.len(), datagrams.len()));
+    }
+
+    proptest! {
+        /// Requirement 69: whatever arrives, the bounds hold, and in the end nothing is left.
+        #[test]
+        fn nothing_waits_beyond_the_bounds_and_nothing_for_ever(
+            pieces in proptest::collection::vec(
+                (0u16..4, 0u32..4, any::<bool>(), 0u16..40, 1usize..200, any::<bool>(), 0u64..4000), 1..300),
+        ) {
+            let mut store = Store { bounds: SMALL, ..Store::new(SipKey::from_seed(&[1; 32], 1)) };
+            let (mut now, mut stats) = (Tick::default(), Stats::default());
+            for (source, identification, is_v4, offset, len, more, millis) in pieces {
+                let bytes = vec![7; 48 + if more { len.next_multiple_of(8) } else { len }];
+                let place = Fragment { offset_bytes: offset * 8, more, identification };
+                let piece = Piece::new(&bytes, &network(bytes.len()), place);
+
+                let whole = store.add(now, key(source, identification, is_v4), &piece, &mut stats);
+
+                check(&store);
+                if let Ok(Some(datagram)) = whole {
+                    prop_assert!(datagram.is_whole() && datagram.train().longest <= 200);
+                }
+                now = now.after(Duration::from_millis(millis / 10));
+                while store.expire(now).is_some() {}
+                check(&store);
+            }
+            while store.expire(now.after(LIFETIME6)).is_some() {}
+            prop_assert_eq!((store.bytes, store.next_expiry(), store.datagrams.len()), (0, None, 0));
+        }
+    }
 }
