@@ -4,6 +4,7 @@ use nat64::{DropReason, Filtering, Hairpinning, Side};
 use packet::{Checksum, Offload, SegmentKind, Segments};
 
 use crate::lab::{Lab, POOL4, at, echo, icmp, see, tcp, udp, via, with_ipv4};
+use crate::trains::{cut, join};
 
 const ALICE: &str = "[2001:db8:1:2::7]:40001";
 const BOB: &str = "[2001:db8:3:4::9]:50001";
@@ -40,6 +41,31 @@ fn peers_of_both_families_meet_there() {
     assert_eq!((back.source, back.destination), (at(&via(&carol)), at(ALICE)));
     let own = lab.hairpinned(&udp(CAROL, &carol, b"self"));
     assert_eq!((own.source, own.destination), (at(&carol), at(CAROL)));
+}
+
+#[test]
+fn fragments_between_peers_go_back_in_as_fragments() {
+    // Requirement 101.
+    let mut lab = Lab::new();
+    let (alice, bob, carol) = (outer(&mut lab, ALICE), outer(&mut lab, BOB), outer(&mut lab, CAROL));
+    let payload: Vec<u8> = (0..2000).map(|at| (at % 251) as u8).collect();
+    let trains = [
+        (udp(ALICE, &via(&bob), &payload), via(&alice), BOB),
+        (udp(ALICE, &via(&carol), &payload), alice.clone(), CAROL),
+        (udp(CAROL, &alice, &payload), via(&carol), ALICE),
+    ];
+
+    for (whole, source, destination) in trains {
+        for fragment in cut(&whole, &[600, 1200], 7).iter().rev() {
+            assert_eq!(lab.inside(fragment), crate::lab::Outcome::Taken);
+        }
+        let back = lab.transmits();
+
+        assert!(back.len() == 3 && back.iter().all(|transmit| transmit.side == Side::Inside));
+        let seen = see(&join(&back.into_iter().map(|transmit| transmit.bytes).collect::<Vec<_>>()));
+        assert_eq!((seen.source, seen.destination, seen.hop_limit), (at(&source), at(destination), 62));
+        assert_eq!(seen.payload, payload);
+    }
 }
 
 #[test]
