@@ -20,8 +20,10 @@ pub struct Config {
     pub ipv4_peers: Ipv4Net,
     /// Source of the ICMPv6 errors the engine makes.
     pub address6: Ipv6Addr,
-    /// Source of the ICMPv4 errors to peers; no peer may use it. To the internet, errors come from pool4.
+    /// Source of the ICMPv4 errors to peers; no peer may use it.
     pub address4: Ipv4Addr,
+    /// Source of the ICMPv4 errors to the outside.
+    pub error_source4: ErrorSource4,
     /// Largest packet towards the inside, in bytes; the tunnel's for IPv6 and IPv4 alike.
     pub mtu6: u16,
     /// Largest packet towards the outside, in bytes.
@@ -59,6 +61,16 @@ pub struct Pool4 {
     pub address: Ipv4Addr,
     /// Its TCP and UDP ports and ICMP identifiers.
     pub ports: RangeInclusive<u16>,
+}
+
+/// Where the ICMPv4 errors to the outside come from (RFC 6791).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorSource4 {
+    /// The pool4 address that was spoken to, which is an address the outside knows.
+    #[default]
+    SpokenTo,
+    /// `address4`, where the kernel lets it pass.
+    Address4,
 }
 
 /// Who may send to a mapping (RFC 4787 §5, RFC 6146 §3.5).
@@ -163,6 +175,7 @@ impl Default for Config {
             ipv4_peers: Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16),
             address6: Ipv6Addr::new(0xfd64, 0xff9b, 0, 0, 0, 0, 0, 1),
             address4: Ipv4Addr::new(198, 18, 0, 1),
+            error_source4: ErrorSource4::default(),
             mtu6: 1412,
             mtu4: 1500,
             lowest_ipv6_mtu: 1280,

@@ -46,7 +46,7 @@ mod udp;
 mod unsolicited;
 mod xlat;
 
-pub use config::{Config, EventLog, Filtering, Hairpinning, Limits, Pool4, Refresh, Unsolicited};
+pub use config::{Config, ErrorSource4, EventLog, Filtering, Hairpinning, Limits, Pool4, Refresh, Unsolicited};
 pub use drop::{DropReason, Verdict};
 pub use engine::Engine;
 pub use event::{Binding, Event};

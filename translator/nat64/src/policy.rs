@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 
-use crate::config::Hairpinning;
+use crate::config::{ErrorSource4, Hairpinning};
 use crate::drop::Refusal;
 use crate::reply::Reply;
 use crate::special_purpose::{REGISTRY, Reach, special_purpose};
@@ -38,7 +38,11 @@ pub(crate) struct Policy {
 impl Policy {
     pub(crate) fn new(config: &Config) -> Self {
         let mut own_addresses = config.own_addresses.clone();
-        own_addresses.push(config.address4);
+        match config.error_source4 {
+            ErrorSource4::SpokenTo => own_addresses.push(config.address4),
+            // Where errors come from, others may send to, unless `own_addresses` says no.
+            ErrorSource4::Address4 => {}
+        }
         let mut pool4: Vec<_> = config.pool4.iter().map(|part| part.address).collect();
         pool4.sort_unstable();
         let mut suspects = [false; 256];

@@ -13,7 +13,7 @@ use crate::reply::{self, Reply};
 use crate::timers::Tick;
 use crate::tuple::{Outer, Remote, Transport};
 use crate::unsolicited::{self, Treatment};
-use crate::{DropReason, Side, Verdict, pool4};
+use crate::{DropReason, ErrorSource4, Side, Verdict, pool4};
 
 impl Engine {
     /// Counts a drop, and tells the sender where it should hear of it.
@@ -39,12 +39,15 @@ impl Engine {
         }
     }
 
-    /// Towards the internet the engine is the pool4 address that was spoken to: the kernel takes a packet from
-    /// `address4`, which is its own, for a martian, and conntrack would not relate it to the session it is about.
+    /// Towards the internet the engine is the pool4 address that was spoken to, unless it is told otherwise: the kernel
+    /// takes a packet from `address4`, where that is its own, for a martian, and conntrack would not relate it to the
+    /// session it is about.
     fn error_source4(&self, side: Side, about: &[u8]) -> Ipv4Addr {
-        let spoken_to = match side {
-            Side::Inside => None,
-            Side::Outside => Ipv4::parse_quoted(about).ok().map(|header| header.destination()),
+        let spoken_to = match (side, self.config.error_source4) {
+            (Side::Inside, _) | (_, ErrorSource4::Address4) => None,
+            (Side::Outside, ErrorSource4::SpokenTo) => {
+                Ipv4::parse_quoted(about).ok().map(|header| header.destination())
+            }
         };
         let in_pool4 = |address: &Ipv4Addr| self.config.pool4.iter().any(|part| part.address == *address);
         spoken_to.filter(in_pool4).unwrap_or(self.config.address4)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use nat64::{DropReason, Side};
+use nat64::{DropReason, ErrorSource4, Side};
 
-use crate::lab::{Lab, POOL4, at, echo, icmp, see, tcp, udp, via, with_ipv4};
+use crate::lab::{Lab, POOL4, at, config, echo, icmp, see, tcp, udp, via, with_ipv4};
 
 const WEB: &str = "[2001:db8:1:2::7]:40001";
 const WEB_ADDRESS: &str = "2001:db8:1:2::7";
@@ -374,6 +374,18 @@ fn without_hops_left_the_sender_hears_of_it_on_both_sides() {
     assert_eq!(lab.outside(&back).dropped(), DropReason::HopLimitExceeded);
     let (side, error) = lab.reply();
     assert_eq!((side, error.icmp, error.payload), (Side::Outside, Some((11, 0)), back));
+}
+
+#[test]
+fn errors_to_the_outside_come_from_pool4_or_from_the_address_that_was_given() {
+    for (error_source4, expected) in [(ErrorSource4::SpokenTo, POOL4), (ErrorSource4::Address4, config().address4)] {
+        let mut lab = Lab::with(|config| config.error_source4 = error_source4);
+        let late = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b"x"), |ip| ip.time_to_live = 1);
+
+        assert_eq!(lab.outside(&late).dropped(), DropReason::HopLimitExceeded);
+
+        assert_eq!(lab.reply().1.source.ip(), expected);
+    }
 }
 
 #[test]
