@@ -16,6 +16,7 @@ pub mod terraform;
 pub mod topology;
 pub mod translator;
 pub mod wait;
+pub mod web;
 
 pub use host::Host;
 pub use process::Process;

@@ -10,8 +10,6 @@
 //! 203.0.112.0/24 stands for the IPv4 internet: no special-purpose registry lists it, so the translator's policy lets it through.
 
 use std::cell::Cell;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +19,9 @@ use anyhow::{Context as _, Result};
 
 use crate::directory::Directory;
 use crate::dns64::{Names, Resolver};
-use crate::{Host, Process, Server, Terraform, wait};
+use crate::{Host, Process, Server, Terraform, wait, web};
+
+pub use crate::web::{LARGE_FILE, write_large_file};
 
 /// The web server everybody wants to reach.
 pub const WEB: Ipv4Addr = Ipv4Addr::new(203, 0, 112, 80);
@@ -40,9 +40,7 @@ pub const PI: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x4000, 1, 0, 0, 0, 0x10);
 /// The public DNS64 resolver.
 pub const DNS64: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x64, 0, 0, 0, 0, 0x64);
 
-/// The large file the web server has: name, size, and the SHA-256 of what [`write_large_file`] makes.
-pub const LARGE_FILE: &str = "large.bin";
-/// 200 MB.
+/// Size of the large file the web server has: 200 MB.
 pub const LARGE_FILE_BYTES: u64 = 200_000_000;
 /// Of the first [`LARGE_FILE_BYTES`] bytes of the generator.
 pub const LARGE_FILE_SHA256: &str = "1ca60f49fef2dc1ceeddeb7c5287ec66318d80262ed99d395d8e9ca6daee8296";
@@ -165,16 +163,7 @@ impl Lab {
     /// # Errors
     /// It did not come up.
     pub fn serve_page(&self, host: &Host, address: &str, title: &str) -> Result<Process> {
-        let script = self.directory.path().join("web.py");
-        std::fs::write(&script, include_str!("internet4/web.py"))?;
-        let python = crate::binaries::find("python3").context("python3 (package python3)")?;
-        let words = [python.as_path(), &script, address.as_ref(), &self.web_directory()?, title.as_ref()];
-        let mut page = host.spawn("web", &words)?;
-        wait::until(&format!("the web server of {}", host.name()), SERVICE_LIMIT, || match page.ended()? {
-            Some(status) => anyhow::bail!("it ended with {status}: {}", page.log()),
-            None => Ok(page.log().contains("ready").then_some(())),
-        })?;
-        Ok(page)
+        web::serve(host, address, &self.web_directory()?, title)
     }
 
     fn web_directory(&self) -> Result<PathBuf> {
@@ -186,10 +175,7 @@ impl Lab {
     /// # Errors
     /// The disk is full.
     pub fn publish_large_file(&self) -> Result<()> {
-        let path = self.web_directory()?.join(LARGE_FILE);
-        let mut file = BufWriter::new(File::create(&path).with_context(|| path.display().to_string())?);
-        write_large_file(&mut file, LARGE_FILE_BYTES)?;
-        file.flush().context("the large file")
+        web::publish_large_file(&self.web_directory()?, LARGE_FILE_BYTES)
     }
 
     /// A new server, IPv6 only, on a network of its own; servers are numbered from 1.
@@ -257,26 +243,4 @@ fn serve_names(host: &Host) -> Result<Process> {
     wait::until("dnsmasq", SERVICE_LIMIT, || Ok(dnsmasq.log().contains("started").then_some(())))
         .with_context(|| dnsmasq.log())?;
     Ok(dnsmasq)
-}
-
-/// Bytes that look random and are the same every time (SplitMix64).
-///
-/// # Errors
-/// The writer's.
-pub fn write_large_file(to: &mut impl std::io::Write, length_bytes: u64) -> Result<()> {
-    let mut state = 0_u64;
-    let mut block = [0; 1 << 13];
-    let mut left = length_bytes;
-    while left > 0 {
-        for word in block.chunks_exact_mut(8) {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            word.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
-        }
-        let now = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
-        to.write_all(&block[..now])?;
-        left -= now as u64;
-    }
-    Ok(())
 }
