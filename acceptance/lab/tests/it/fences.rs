@@ -78,6 +78,22 @@ fn a_packet_to_a_private_address_is_dropped_and_counted() {
 }
 
 #[test]
+fn a_server_cannot_send_mail_from_the_home_s_address() {
+    on_site(|site| {
+        let web = site.with_connected_server("web")?;
+
+        for host in [format!("[64:ff9b::{WEB}]"), WEB.to_string()] {
+            let count = dropped(site, "destination_port_denied", || {
+                assert!(!web.reaches(&format!("http://{host}:25/"))?);
+                Ok(())
+            })?;
+            assert_eq!(count, 1, "to {host}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn nothing_at_home_can_be_reached_by_any_form_of_address() {
     on_site(|site| {
         let _router = site.lab.serve_page(&site.lab.home, "::", "the router of the home")?;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
 use contract::{Gateway, Name, Peer, PublicKey};
-use nat64::{Engine, Pool4};
+use nat64::{Engine, Pool4, Protocol};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -21,6 +21,9 @@ const OUTSIDE_MTU: u16 = 1500;
 
 /// The first port that unprivileged programs may use; NATs keep to those (RFC 6056 §3.2).
 const FIRST_PORT: u16 = 1024;
+
+/// Mail to other people's mail servers: a home's address is not to be listed for what a server sends.
+const DENIED_PORTS: [(Protocol, u16); 1] = [(Protocol::Tcp, 25)];
 
 /// What the owner of a [`Handle`](super::Handle) may ask for. No answer means that the owner has stopped waiting.
 pub(super) enum Command {
@@ -185,6 +188,7 @@ fn engine_config(gateway: &Gateway, own_addresses: Vec<Ipv4Addr>) -> nat64::Conf
         own_addresses,
         // Servers reach one another over native IPv6, where their firewalls see who comes.
         hairpinning: nat64::Hairpinning::Off,
+        denied_ports: DENIED_PORTS.into(),
         ..nat64::Config::default()
     }
 }
