@@ -1,13 +1,20 @@
 //! The command line: what can be asked for, and how a wrong question is answered.
 
+mod nat64;
+
 use std::ffi::OsString;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use contract::Name;
 
 use crate::error::{EXIT_CODES_HELP, Error, one_line};
+use crate::mapping::{Protocol, inner_endpoint, outer_endpoint};
+use crate::settings::Key;
+
+pub(crate) use nat64::{Nat64Args, Pool4, Ports};
 
 pub(crate) const PROGRAM: &str = "hetznat-translator";
 
@@ -55,6 +62,83 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Translate between IPv6 and IPv4 and nothing else: no tunnels, no Terraform, for a router somebody else runs
+    ///
+    /// Makes a TUN interface, routes pool6 and pool4 into it, and takes all of it away at the end. It changes neither
+    /// forwarding nor firewall rules; it says when IPv4 or IPv6 forwarding is off. Runs until SIGTERM.
+    #[command(after_help = EXIT_CODES_HELP)]
+    Nat64(Nat64Args),
+    /// Show and change which inside endpoint has which outside endpoint (the Binding Information Base of RFC 6146)
+    Bib {
+        #[command(flatten)]
+        control: ControlArgs,
+        #[command(subcommand)]
+        command: BibCommand,
+    },
+    /// Show which flows a running translator remembers
+    Sessions {
+        #[command(flatten)]
+        control: ControlArgs,
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+    /// Change how a running `nat64` translates
+    Config {
+        #[command(flatten)]
+        control: ControlArgs,
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BibCommand {
+    /// Show every mapping
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a mapping that stays until it is removed or the translator ends
+    Add {
+        /// Of the mapping; for icmp, identifiers stand for ports
+        protocol: Protocol,
+        /// An endpoint of pool4, like `192.0.2.2:1000`
+        #[arg(value_parser = outer_endpoint)]
+        outside: SocketAddrV4,
+        /// The endpoint it stands for, like `[2001:db8::5]:1001`
+        #[arg(value_parser = inner_endpoint)]
+        inside: SocketAddr,
+    },
+    /// Remove a mapping and its sessions, whoever made it
+    Remove {
+        /// Of the mapping
+        protocol: Protocol,
+        /// Its endpoint of pool4, like `192.0.2.2:1000`
+        #[arg(value_parser = outer_endpoint)]
+        outside: SocketAddrV4,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionsCommand {
+    /// Show every session
+    List {
+        /// Print JSON: times in seconds
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Give a setting a new value until the translator ends
+    Set {
+        /// Which setting
+        key: Key,
+        /// Its new value
+        value: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -91,6 +175,7 @@ pub(crate) struct ControlArgs {
     /// The control socket
     #[arg(
         long = "control",
+        global = true,
         value_name = "SOCKET",
         env = "HETZNAT_CONTROL",
         hide_env_values = true,
@@ -141,12 +226,15 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Error> {
 
 /// clap writes a paragraph for people at a terminal; a log wants its first sentence, the tip and where to read on.
 fn usage_error(error: &clap::Error, command: &str) -> String {
-    let help = match command {
-        "run" | "keygen" | "pubkey" | "check" | "status" => format!("{PROGRAM} {command} --help"),
-        _ => format!("{PROGRAM} --help"),
+    let definition = Cli::command();
+    let definition = definition.find_subcommand(command).unwrap_or(&definition);
+    let help = match definition.get_name() {
+        PROGRAM => format!("{PROGRAM} --help"),
+        name => format!("{PROGRAM} {name} --help"),
     };
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return format!("a command is missing (run, keygen, pubkey, check or status); see {help}");
+        let names: Vec<&str> = definition.get_subcommands().map(clap::Command::get_name).collect();
+        return format!("a command is missing ({}); see {help}", names.join(", "));
     }
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
@@ -159,8 +247,6 @@ fn usage_error(error: &clap::Error, command: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn error(line: &str) -> String {
@@ -195,7 +281,44 @@ mod tests {
             "hetznat-translator pubkey a b",
             "hetznat-translator check",
             "hetznat-translator status --jsno",
+            "hetznat-translator bib",
+            "hetznat-translator bib add sctp 192.0.2.2:1000 [2001:db8::5]:1001",
+            "hetznat-translator bib add udp 192.0.2.2 [2001:db8::5]:1001",
+            "hetznat-translator bib add udp 192.0.2.2:1000",
+            "hetznat-translator bib remove udp 192.0.2.2:0",
+            "hetznat-translator sessions list --jsno",
+            "hetznat-translator config set mtu 1500",
+            "hetznat-translator config get mtu4",
         ];
+
+        let report: Vec<String> = lines.iter().map(|line| format!("$ {line}\nerror: {}\n", error(line))).collect();
+
+        insta::assert_snapshot!(report.join("\n"));
+    }
+
+    #[test]
+    fn usage_errors_of_the_stand_alone_mode_say_what_is_possible() {
+        let lines = [
+            "",
+            "--pool4 2001:db8::1",
+            "--pool4 192.0.2.4-192.0.2.2",
+            "--pool4 192.0.2.0-192.0.3.0",
+            "--pool4 224.0.0.1",
+            "--pool6 64:ff9b::/97 --pool4 192.0.2.2",
+            "--pool4 192.0.2.2 --ports 0-10",
+            "--pool4 192.0.2.2 --ports 10-9",
+            "--pool4 192.0.2.2 --ports 1-65536",
+            "--pool4 192.0.2.2 --address4 127.0.0.1",
+            "--pool4 192.0.2.2 --address6 fe80::1",
+            "--pool4 192.0.2.2 --mtu4 67",
+            "--pool4 192.0.2.2 --mtu6 1279",
+            "--pool4 192.0.2.2 --lowest-ipv6-mtu 1279",
+            "--pool4 192.0.2.2 --filtering some",
+            "--pool4 192.0.2.2 --hairpinning maybe",
+            "--pool4 192.0.2.2 --static tcp,192.0.2.2:2000",
+            "--pool4 192.0.2.2 --allow 10.0.0.0/33",
+        ];
+        let lines = lines.map(|line| format!("hetznat-translator nat64 {line}"));
 
         let report: Vec<String> = lines.iter().map(|line| format!("$ {line}\nerror: {}\n", error(line))).collect();
 
@@ -209,7 +332,11 @@ mod tests {
         command.build();
 
         let mut pages = vec![command.render_long_help().to_string()];
-        pages.extend(command.get_subcommands_mut().map(|command| command.render_long_help().to_string()));
+        for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            pages.push(command.render_long_help().to_string());
+            let inner = command.get_subcommands_mut().filter(|inner| inner.get_name() != "help");
+            pages.extend(inner.map(|inner| inner.render_long_help().to_string()));
+        }
 
         // Nobody sees the spaces that clap puts on empty lines.
         let lines = pages.iter().flat_map(|page| page.lines()).map(str::trim_end);

@@ -3,10 +3,13 @@
 //! One task owns all three and is talked to by messages, so that nothing on the way of a packet takes a lock.
 
 mod drops;
+mod engine_work;
 mod path;
 mod reconcile;
 mod route;
 mod snapshot;
+pub(crate) mod standalone;
+mod task;
 mod worker;
 
 use std::io;
@@ -14,17 +17,15 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use contract::{Gateway, Name, PrivateKey};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use nat64::Engine;
 use tunnel::{BindError, Socket};
 
 use crate::tun::Tun;
+use engine_work::EngineWork;
+use task::Task;
 use worker::{Command, Worker};
 
-pub(crate) use snapshot::{PeerSnapshot, Snapshot};
-
-/// Callers wait for answers, so there are never more commands than callers.
-const COMMAND_QUEUE: usize = 8;
+pub(crate) use snapshot::{PeerSnapshot, Snapshot, Traffic};
 
 /// Why there is no datapath, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +68,7 @@ pub(crate) struct Applied {
 
 /// A running datapath. Dropping it stops the datapath as [`Handle::stop`] does, but nobody waits for that.
 pub(crate) struct Handle {
-    commands: mpsc::Sender<Command>,
-    /// `None` once its end was reported.
-    task: Option<JoinHandle<Result<(), DatapathError>>>,
+    task: Task<Command>,
 }
 
 /// Starts the datapath as a task and dials every peer that has an endpoint.
@@ -81,9 +80,7 @@ pub(crate) struct Handle {
 pub(crate) async fn start(start: Start) -> Result<Handle, DatapathError> {
     let socket = Socket::bind(start.listen_port)?;
     let worker = Worker::new(start, socket, Instant::now())?;
-    let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
-    let task = tokio::spawn(worker.run(receiver));
-    Ok(Handle { commands, task: Some(task) })
+    Ok(Handle { task: Task::spawn(|commands| worker.run(commands)) })
 }
 
 impl Handle {
@@ -91,37 +88,29 @@ impl Handle {
     /// endpoint changed. Says that nothing changed when the datapath is dead, which [`Handle::stopped`] reports.
     pub(crate) async fn apply(&self, gateway: Gateway, own_addresses: Vec<Ipv4Addr>) -> Applied {
         let gateway = Box::new(gateway);
-        self.ask(|answer| Command::Apply { gateway, own_addresses, answer }).await.unwrap_or_default()
+        self.task.ask(|answer| Command::Apply { gateway, own_addresses, answer }).await.unwrap_or_default()
     }
 
     /// How things are now. Empty when the datapath is dead.
     pub(crate) async fn snapshot(&self) -> Snapshot {
-        self.ask(|answer| Command::Snapshot { answer }).await.unwrap_or_default()
+        self.task.ask(|answer| Command::Snapshot { answer }).await.unwrap_or_default()
+    }
+
+    /// What `work` finds or does between two batches of packets; `None` when the datapath is dead.
+    pub(crate) async fn on_engine<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.task.ask(|answer| Command::Engine(EngineWork::new(work, answer))).await
     }
 
     /// Resolves only if the datapath dies by itself, and only once. Cancel safe.
     pub(crate) async fn stopped(&mut self) -> DatapathError {
-        let Some(task) = &mut self.task else { return std::future::pending().await };
-        let end = task.await;
-        self.task = None;
-        match end {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) => DatapathError::Panicked("it ended unasked".to_owned()),
-            Err(error) => DatapathError::Panicked(error.to_string()),
-        }
+        self.task.stopped().await
     }
 
     /// Ends the datapath; its interface and its port are free afterwards.
     pub(crate) async fn stop(self) {
-        drop(self.commands);
-        if let Some(Err(error)) = async { Some(self.task?.await) }.await {
-            tracing::error!(%error, "datapath");
-        }
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
-        let (answer, receiver) = oneshot::channel();
-        self.commands.send(command(answer)).await.ok()?;
-        receiver.await.ok()
+        self.task.stop().await;
     }
 }

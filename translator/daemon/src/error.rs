@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use contract::{KeyError, Name, ParseError, PublicKey};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::tun::TunError;
 
 /// What `--help` says about [`Exit`].
 pub(crate) const EXIT_CODES_HELP: &str = "\
@@ -122,8 +124,14 @@ pub(crate) enum Error {
          sysctl.d/50-hetznat-translator.conf, or run sysctl -w net.ipv4.ip_forward=1", Reason(.0)
     )]
     Forwarding(io::Error),
+    #[error("{what} {prefix}: this machine has a route for it already; remove that, or choose another {what}")]
+    PoolRouted { what: &'static str, prefix: IpNet },
     #[error("cannot start the tunnels: {0}")]
     Datapath(String),
+    #[error("cannot start to translate: {0}")]
+    Nat64(String),
+    #[error("{0}")]
+    Refused(String),
     #[error("no translator answers on {}: {}; start it with systemctl start hetznat-translator, or give its socket with --control", path.display(), Reason(source))]
     NoAnswer { path: PathBuf, source: io::Error },
     #[error("the translator on {} answered with an error: {message}; is it of another version?", path.display())]
@@ -135,7 +143,7 @@ pub(crate) enum Error {
     #[error("cannot write to standard output: {}; check where it leads", Reason(.0))]
     Output(io::Error),
 
-    #[error("the tunnels stopped: {0}; the translator ends so that systemd starts it afresh")]
+    #[error("the datapath stopped: {0}; the translator ends so that systemd starts it afresh")]
     DatapathDied(String),
     #[error("{0}; please report this")]
     Internal(String),
@@ -163,7 +171,10 @@ impl Error {
             | Self::Netlink { .. }
             | Self::Nft(_)
             | Self::Forwarding(_)
+            | Self::PoolRouted { .. }
             | Self::Datapath(_)
+            | Self::Nat64(_)
+            | Self::Refused(_)
             | Self::NoAnswer { .. }
             | Self::BadAnswer { .. }
             | Self::KeyFileExists(_)
@@ -176,6 +187,17 @@ impl Error {
     /// The message on one line, whatever a path or the kernel put into it.
     pub(crate) fn line(&self) -> String {
         one_line(&self.to_string())
+    }
+}
+
+impl From<TunError> for Error {
+    fn from(error: TunError) -> Self {
+        match error {
+            TunError::NoDevice => Self::NoTunDevice,
+            TunError::NoCapability => Self::NoCapability,
+            TunError::NameBusy(name) => Self::TunBusy(name),
+            TunError::Other { name, source } => Self::Tun { name, source },
+        }
     }
 }
 

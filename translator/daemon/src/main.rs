@@ -1,6 +1,7 @@
 //! `hetznat-translator`: the gateway at home. It dials IPv6-only servers with WireGuard, and translates between their IPv6
 //! and the IPv4 internet.
 
+mod ask;
 mod check;
 mod cli;
 mod control;
@@ -10,13 +11,18 @@ mod error;
 mod keys;
 mod last_good;
 mod logging;
+mod mapping;
 mod network;
 mod page;
 mod report;
 mod run;
 mod service;
+mod settings;
+mod signals;
 mod source;
+mod standalone;
 mod systemd;
+mod tables;
 #[cfg(test)]
 mod testing;
 mod tun;
@@ -27,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::{Command, Parsed, RunArgs};
+use crate::cli::{Command, LogFormat, Parsed};
 use crate::error::{Error, Reason};
 
 fn main() -> ExitCode {
@@ -47,7 +53,8 @@ fn main() -> ExitCode {
 fn command() -> Result<(), Error> {
     match cli::parse(std::env::args_os().collect())? {
         Parsed::Text(text) => print(&text),
-        Parsed::Command(Command::Run(args)) => run(args),
+        Parsed::Command(Command::Run(args)) => serve(args.log_format, run::run(args)),
+        Parsed::Command(Command::Nat64(args)) => serve(args.log_format, standalone::run(args)),
         Parsed::Command(Command::Keygen { out: Some(path) }) => print(&format!("{}\n", keys::generate_file(&path)?)),
         Parsed::Command(Command::Keygen { out: None }) => print(&keys::line(&keys::generate()?)),
         Parsed::Command(Command::Pubkey { file }) => {
@@ -55,22 +62,22 @@ fn command() -> Result<(), Error> {
             print(&format!("{}\n", key.public_key()))
         }
         Parsed::Command(Command::Check { state, gateway }) => print(&check::check(&state, gateway.as_ref())?),
-        Parsed::Command(Command::Status { control, json }) => {
-            let report = control::status(&control.socket)?;
-            print(&if json { page::render_json(&report) } else { page::render(&report) })
-        }
+        Parsed::Command(Command::Status { control, json }) => print(&ask::status(&control.socket, json)?),
+        Parsed::Command(Command::Bib { control, command }) => print(&ask::bib(&control.socket, command)?),
+        Parsed::Command(Command::Sessions { control, command }) => print(&ask::sessions(&control.socket, command)?),
+        Parsed::Command(Command::Config { control, command }) => print(&ask::config(&control.socket, command)?),
     }
 }
 
-fn run(args: RunArgs) -> Result<(), Error> {
-    logging::start(args.log_format)?;
+fn serve(log_format: LogFormat, service: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    logging::start(log_format)?;
     // One thread moves packets, another answers meanwhile; more would only cost a Pi memory.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|source| Error::Internal(format!("no runtime: {}", Reason(&source))))?;
-    let outcome = runtime.block_on(run::run(args));
+    let outcome = runtime.block_on(service);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }

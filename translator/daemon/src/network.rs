@@ -6,10 +6,14 @@
 
 mod forwarding;
 mod link;
+mod monitor;
 mod netlink;
+mod next_hops;
 mod nft;
 mod own_addresses;
+mod pools;
 mod requirements;
+mod surroundings;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -21,8 +25,13 @@ use forwarding::Forwarding;
 use link::Link;
 use nft::Table;
 
+pub(crate) use monitor::Monitor;
+#[cfg(test)]
+pub(crate) use next_hops::NextHops;
 pub(crate) use own_addresses::own_addresses;
-pub(crate) use requirements::check_requirements;
+pub(crate) use pools::{accept_own_source, route_pools};
+pub(crate) use requirements::{Needs, check_requirements};
+pub(crate) use surroundings::Surroundings;
 
 /// What the kernel must know about a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,18 @@
 //! A [`Report`] as people read it.
 
-use std::collections::BTreeSet;
+mod nat64;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+use serde::Serialize;
+
 use crate::error::one_line;
-use crate::report::{DatapathReport, DocumentReport, DocumentState, GatewayReport, PeerReport, Report};
+use crate::report::{DatapathReport, DocumentReport, DocumentState, GatewayReport, PeerReport, Report, TrafficReport};
+
+pub(crate) use nat64::render_nat64;
+pub(crate) use tables::{render_bib, render_sessions};
 
 /// The page that `status` prints.
 pub(crate) fn render(report: &Report) -> String {
@@ -13,8 +21,8 @@ pub(crate) fn render(report: &Report) -> String {
     page
 }
 
-/// The same as JSON, for programs.
-pub(crate) fn render_json(report: &Report) -> String {
+/// A report or a list as JSON, for programs.
+pub(crate) fn render_json(report: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(report).expect("maps with text keys always serialize");
     text.push('\n');
     text
@@ -22,7 +30,8 @@ pub(crate) fn render_json(report: &Report) -> String {
 
 fn write_page(page: &mut String, report: &Report) -> fmt::Result {
     let GatewayReport { name, public_key, interface, pool6, address6, address4, pool4, mtu_bytes } = &report.gateway;
-    let DatapathReport { listen_port, offload, .. } = &report.datapath;
+    let DatapathReport { listen_port, peers, traffic } = &report.datapath;
+    let offload = &traffic.offload;
     writeln!(page, "gateway    {name}, up {}, version {}", Ago(report.uptime_secs), report.version)?;
     writeln!(page, "key        {public_key}")?;
     write_document(page, &report.document)?;
@@ -31,9 +40,9 @@ fn write_page(page: &mut String, report: &Report) -> fmt::Result {
         "interface  {interface}: {address6}, {address4}; tunnels of {mtu_bytes} bytes from UDP port {listen_port}; {offload}"
     )?;
     writeln!(page, "translates {pool6} to IPv4, from {pool4} (masqueraded)")?;
-    write_peers(page, &report.datapath.peers)?;
-    write_tables(page, &report.datapath)?;
-    write_counters(page, &report.datapath)
+    write_peers(page, peers)?;
+    write_tables(page, traffic)?;
+    write_counters(page, traffic)
 }
 
 fn write_document(page: &mut String, document: &DocumentReport) -> fmt::Result {
@@ -70,19 +79,19 @@ fn peer_row(peer: &PeerReport) -> [String; 6] {
     [peer.name.to_string(), peer.ipv4.to_string(), endpoint, handshake, received, sent]
 }
 
-fn write_tables(page: &mut String, datapath: &DatapathReport) -> fmt::Result {
-    let protocols: BTreeSet<&String> = datapath.bib.keys().chain(datapath.sessions.keys()).collect();
+fn write_tables(page: &mut String, traffic: &TrafficReport) -> fmt::Result {
+    let protocols: BTreeSet<&String> = traffic.bib.keys().chain(traffic.sessions.keys()).collect();
     page.push('\n');
     let heading = ["PROTOCOL", "BINDINGS", "SESSIONS"].map(str::to_owned);
     let rows = protocols.into_iter().map(|protocol| {
-        let count = |table: &std::collections::BTreeMap<String, usize>| table.get(protocol).copied().unwrap_or(0);
-        [protocol.clone(), count(&datapath.bib).to_string(), count(&datapath.sessions).to_string()]
+        let count = |table: &BTreeMap<String, usize>| table.get(protocol).copied().unwrap_or(0);
+        [protocol.clone(), count(&traffic.bib).to_string(), count(&traffic.sessions).to_string()]
     });
     write_table(page, &std::iter::once(heading).chain(rows).collect::<Vec<_>>())
 }
 
-fn write_counters(page: &mut String, datapath: &DatapathReport) -> fmt::Result {
-    let DatapathReport { packets_out, bytes_out, packets_in, bytes_in, dropped, .. } = datapath;
+fn write_counters(page: &mut String, traffic: &TrafficReport) -> fmt::Result {
+    let TrafficReport { packets_out, bytes_out, packets_in, bytes_in, dropped, .. } = traffic;
     writeln!(page)?;
     writeln!(
         page,
@@ -150,10 +159,21 @@ impl fmt::Display for Bytes {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::testing;
+
+    pub(super) fn traffic() -> TrafficReport {
+        TrafficReport {
+            offload: "tso".to_owned(),
+            bib: BTreeMap::from([("icmp".to_owned(), 1), ("tcp".to_owned(), 12), ("udp".to_owned(), 3)]),
+            sessions: BTreeMap::from([("icmp".to_owned(), 1), ("tcp".to_owned(), 140), ("udp".to_owned(), 3)]),
+            packets_out: 1_234,
+            bytes_out: 99_000,
+            packets_in: 2_345,
+            bytes_in: 3_600_000,
+            dropped: BTreeMap::from([("private_destination".to_owned(), 17), ("source_outside_prefix".to_owned(), 3)]),
+        }
+    }
 
     fn report() -> Report {
         let gateway = testing::gateway();
@@ -196,21 +216,7 @@ mod tests {
                 state: DocumentState::Applied,
                 since_secs_ago: 200,
             },
-            datapath: DatapathReport {
-                listen_port: 46464,
-                offload: "tso".to_owned(),
-                peers: vec![fresh, web],
-                bib: BTreeMap::from([("icmp".to_owned(), 1), ("tcp".to_owned(), 12), ("udp".to_owned(), 3)]),
-                sessions: BTreeMap::from([("icmp".to_owned(), 1), ("tcp".to_owned(), 140), ("udp".to_owned(), 3)]),
-                packets_out: 1_234,
-                bytes_out: 99_000,
-                packets_in: 2_345,
-                bytes_in: 3_600_000,
-                dropped: BTreeMap::from([
-                    ("private_destination".to_owned(), 17),
-                    ("source_outside_prefix".to_owned(), 3),
-                ]),
-            },
+            datapath: DatapathReport { listen_port: 46464, peers: vec![fresh, web], traffic: traffic() },
         }
     }
 
@@ -234,7 +240,7 @@ mod tests {
         let reason = "there is no gateway home in it (it has none)".to_owned();
         report.document.state = DocumentState::Withdrawn { reason };
         report.datapath.peers.clear();
-        report.datapath.dropped.clear();
+        report.datapath.traffic.dropped.clear();
 
         insta::assert_snapshot!(render(&report));
     }

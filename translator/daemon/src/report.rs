@@ -3,14 +3,16 @@
 //! Sizes are in bytes, times in seconds. Fields may be added; a reader ignores those it does not know.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use contract::{Name, Pool6, PublicKey};
-use ipnet::Ipv6Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::datapath::{PeerSnapshot, Snapshot};
+use crate::datapath::{PeerSnapshot, Snapshot, Traffic};
+use crate::mapping::Protocol;
+use crate::settings::{Filtering, Switch};
 
 /// The answer to `status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,75 @@ pub(crate) struct Report {
     pub(crate) gateway: GatewayReport,
     pub(crate) document: DocumentReport,
     pub(crate) datapath: DatapathReport,
+}
+
+/// The answer to `status` of the stand-alone mode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Nat64Report {
+    /// Of the running program, not of the one that asks.
+    pub(crate) version: String,
+    pub(crate) uptime_secs: u64,
+    pub(crate) nat64: SettingsReport,
+    pub(crate) datapath: TrafficReport,
+}
+
+/// How the stand-alone mode translates now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SettingsReport {
+    pub(crate) interface: String,
+    pub(crate) pool6: Pool6,
+    /// The first and the last address.
+    pub(crate) pool4: (Ipv4Addr, Ipv4Addr),
+    /// The first and the last port.
+    pub(crate) ports: (u16, u16),
+    /// `None`: the pool4 address that was spoken to.
+    pub(crate) address4: Option<Ipv4Addr>,
+    pub(crate) address6: Ipv6Addr,
+    pub(crate) mtu4: MtuReport,
+    pub(crate) mtu6: MtuReport,
+    pub(crate) lowest_ipv6_mtu_bytes: u16,
+    pub(crate) filtering: Filtering,
+    pub(crate) hairpinning: Switch,
+    pub(crate) allow: Vec<Ipv4Net>,
+}
+
+/// How large a packet may be, and who says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MtuReport {
+    pub(crate) bytes: u16,
+    /// Whether it follows the kernel's routes.
+    pub(crate) followed: bool,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Page<T> {
+    pub(crate) entries: Vec<T>,
+    /// Whether there is another page.
+    pub(crate) more: bool,
+}
+
+/// An entry of the Binding Information Base (RFC 6146 §3.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BibReport {
+    pub(crate) protocol: Protocol,
+    pub(crate) inner: SocketAddr,
+    pub(crate) outer: SocketAddrV4,
+    #[serde(rename = "static")]
+    pub(crate) is_static: bool,
+    pub(crate) sessions: usize,
+}
+
+/// A session (RFC 6146 §3.2).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SessionReport {
+    pub(crate) protocol: Protocol,
+    pub(crate) inner: SocketAddr,
+    pub(crate) outer: SocketAddrV4,
+    pub(crate) remote: SocketAddrV4,
+    /// Of TCP (RFC 6146 §3.5.2).
+    pub(crate) state: Option<String>,
+    pub(crate) expires_in_secs: u64,
 }
 
 /// Who the translator is.
@@ -63,12 +134,19 @@ pub(crate) enum DocumentState {
     },
 }
 
-/// What flows.
+/// What flows between the tunnels and IPv4.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DatapathReport {
     pub(crate) listen_port: u16,
-    pub(crate) offload: String,
     pub(crate) peers: Vec<PeerReport>,
+    #[serde(flatten)]
+    pub(crate) traffic: TrafficReport,
+}
+
+/// What flows through an engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TrafficReport {
+    pub(crate) offload: String,
     /// Entries of the Binding Information Base (RFC 6146 §3.1) by protocol.
     pub(crate) bib: BTreeMap<String, usize>,
     pub(crate) sessions: BTreeMap<String, usize>,
@@ -95,19 +173,27 @@ pub(crate) struct PeerReport {
 
 impl From<Snapshot> for DatapathReport {
     fn from(snapshot: Snapshot) -> Self {
+        Self {
+            listen_port: snapshot.listen_port,
+            peers: snapshot.peers.into_iter().map(PeerReport::from).collect(),
+            traffic: snapshot.traffic.into(),
+        }
+    }
+}
+
+impl From<Traffic> for TrafficReport {
+    fn from(traffic: Traffic) -> Self {
         let owned =
             |counts: BTreeMap<&'static str, usize>| counts.into_iter().map(|(k, n)| (k.to_owned(), n)).collect();
         Self {
-            listen_port: snapshot.listen_port,
-            offload: snapshot.offload.to_owned(),
-            peers: snapshot.peers.into_iter().map(PeerReport::from).collect(),
-            bib: owned(snapshot.bib),
-            sessions: owned(snapshot.sessions),
-            packets_out: snapshot.packets_out,
-            bytes_out: snapshot.bytes_out,
-            packets_in: snapshot.packets_in,
-            bytes_in: snapshot.bytes_in,
-            dropped: snapshot.dropped.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+            offload: traffic.offload.to_owned(),
+            bib: owned(traffic.bib),
+            sessions: owned(traffic.sessions),
+            packets_out: traffic.packets_out,
+            bytes_out: traffic.bytes_out,
+            packets_in: traffic.packets_in,
+            bytes_in: traffic.bytes_in,
+            dropped: traffic.dropped.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
         }
     }
 }

@@ -3,19 +3,21 @@
 use std::env;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::cli::RunArgs;
 use crate::control::{Control, Query, Request, Response};
+use crate::datapath::Snapshot;
 use crate::document_status::DocumentStatus;
-use crate::error::{Error, Reason};
+use crate::error::Error;
 use crate::last_good::LastGood;
-use crate::network::check_requirements;
+use crate::network::{Needs, check_requirements};
 use crate::report::{GatewayReport, Report};
 use crate::service::{Options, Service};
+use crate::signals::Signals;
 use crate::source::Source;
 use crate::systemd::{self, Watchdog};
+use crate::tables;
 use crate::watch::Watch;
 
 /// A new address is seen within this time, and rules that somebody flushed are put back; each protects while the other is
@@ -32,7 +34,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     let watch = Watch::new(&args.state);
     let source = source(&args);
     let (config, refused) = source.load_or_last_good()?;
-    check_requirements()?;
+    check_requirements(Needs::Nftables)?;
     let control = Control::bind(&args.control.socket)?;
     let document = DocumentStatus::new(started, args.state.clone(), config.serial, refused.as_ref());
     let options = Options { tun: args.tun, listen_port: args.listen_port };
@@ -126,17 +128,26 @@ impl Translator {
     }
 
     async fn answer(&self, request: Request, service: &Service) -> Response {
-        let Request::Status {} = request;
-        match service.snapshot().await {
-            Some(snapshot) => Response::Status(Box::new(Report {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                uptime_secs: self.started.elapsed().as_secs(),
-                gateway: self.gateway(service),
-                document: self.document.report(Instant::now()),
-                datapath: snapshot.into(),
-            })),
-            None => Response::Error("the datapath does not answer".to_owned()),
+        match request {
+            Request::Status {} => service.snapshot().await.map(|snapshot| self.status(service, snapshot)),
+            Request::Table { request } => {
+                service.on_engine(move |engine, now| tables::answer(request, engine, now)).await
+            }
+            Request::Set { .. } => {
+                Some(Response::Refused("this translator's settings come from Terraform; change them there".to_owned()))
+            }
         }
+        .unwrap_or_else(|| Response::Error("the datapath does not answer".to_owned()))
+    }
+
+    fn status(&self, service: &Service, snapshot: Snapshot) -> Response {
+        Response::Status(Box::new(Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_secs: self.started.elapsed().as_secs(),
+            gateway: self.gateway(service),
+            document: self.document.report(Instant::now()),
+            datapath: snapshot.into(),
+        }))
     }
 
     fn gateway(&self, service: &Service) -> GatewayReport {
@@ -200,25 +211,5 @@ impl Events {
             _ = self.look_around.tick() => Event::LookAround,
             query = self.control.next() => Event::Query(query),
         }
-    }
-}
-
-/// Signals that come before the main loop wait for it, so that set-up is never torn in two.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Error> {
-        let listen = |kind| {
-            signal(kind).map_err(|source| Error::Internal(format!("cannot listen for signals: {}", Reason(&source))))
-        };
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
     }
 }

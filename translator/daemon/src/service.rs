@@ -3,16 +3,17 @@
 //! Invariant: a service runs on one [`Config`]; when it is gone, so is everything that it created.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::Name;
+use nat64::Engine;
 use tokio::time::timeout;
 
 use crate::datapath::{self, Applied, Handle, Snapshot, Start};
 use crate::error::Error;
 use crate::network::{Network, Plan, own_addresses};
 use crate::source::Config;
-use crate::tun::{Tun, TunError};
+use crate::tun::Tun;
 
 /// What comes from the TUN may be this large; the engine, not the kernel, tells senders what fits into a tunnel.
 const TUN_MTU: u16 = 1500;
@@ -42,7 +43,7 @@ impl Service {
     /// # Errors
     /// The first thing that could not be done; what was done before it is undone.
     pub(crate) async fn start(options: Options, config: Config) -> Result<Self, Error> {
-        let tun = Tun::open(&options.tun, TUN_MTU).map_err(tun_error)?;
+        let tun = Tun::open(&options.tun, TUN_MTU)?;
         let plan = Plan::new(tun.name(), tun.index(), &config.gateway);
         let network = Network::set_up(&plan).await?;
         let own_addresses = own_addresses(plan.index).await?;
@@ -117,6 +118,14 @@ impl Service {
         timeout(PATIENCE, self.datapath.snapshot()).await.ok()
     }
 
+    /// What `work` finds or does in the engine; `None` if the datapath does not answer in time.
+    pub(crate) async fn on_engine<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
+        timeout(PATIENCE, self.datapath.on_engine(work)).await.ok().flatten()
+    }
+
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
@@ -171,13 +180,4 @@ impl Service {
 
 fn join(names: &[Name]) -> String {
     names.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ")
-}
-
-fn tun_error(error: TunError) -> Error {
-    match error {
-        TunError::NoDevice => Error::NoTunDevice,
-        TunError::NoCapability => Error::NoCapability,
-        TunError::NameBusy(name) => Error::TunBusy(name),
-        TunError::Other { name, source } => Error::Tun { name, source },
-    }
 }

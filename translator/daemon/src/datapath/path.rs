@@ -16,13 +16,13 @@ use super::route::{Addresses, Route};
 use crate::tun::{Port, Read, Written};
 
 /// The most frames of one batch: the other directions get their turn after it.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// The largest IP packet, and so the largest super-packet.
-const LARGEST_PACKET: usize = 65_535;
+pub(super) const LARGEST_PACKET: usize = 65_535;
 
 /// Where a frame's header stands, so that its packet stands at `HEADROOM`.
-const FRAME_AT: usize = HEADROOM - virtio::HEADER_LEN;
+pub(super) const FRAME_AT: usize = HEADROOM - virtio::HEADER_LEN;
 
 /// Everything a packet meets on its way.
 pub(super) struct Path {

@@ -5,35 +5,67 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use contract::{Name, PublicKey};
 use ipnet::Ipv6Net;
-use serde::Serialize;
+use nat64::Engine;
 
 /// A datapath at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     /// By name.
     pub(crate) peers: Vec<PeerSnapshot>,
+    /// UDP.
+    pub(crate) listen_port: u16,
+    pub(crate) traffic: Traffic,
+}
+
+/// An engine and its interface at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
     /// Endpoints that are mapped to pool4, by protocol.
     pub(crate) bib: BTreeMap<&'static str, usize>,
     /// Flows, by protocol.
     pub(crate) sessions: BTreeMap<&'static str, usize>,
-    /// From peers to IPv4.
+    /// From inside to IPv4.
     pub(crate) packets_out: u64,
-    /// From peers to IPv4.
+    /// From inside to IPv4.
     pub(crate) bytes_out: u64,
-    /// From IPv4 to peers.
+    /// From IPv4 to the inside.
     pub(crate) packets_in: u64,
-    /// From IPv4 to peers.
+    /// From IPv4 to the inside.
     pub(crate) bytes_in: u64,
     /// Every reason that applied at least once.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
-    /// UDP.
-    pub(crate) listen_port: u16,
     /// What the kernel leaves to us: `tso+uso`, `tso` or `none`.
     pub(crate) offload: &'static str,
 }
 
+impl Traffic {
+    /// Of an engine, with what others dropped beside it.
+    pub(super) fn of(
+        engine: &Engine,
+        dropped_by_others: impl Iterator<Item = (&'static str, u64)>,
+        offload: &'static str,
+    ) -> Self {
+        let (stats, sizes) = (engine.stats(), engine.table_sizes().by_protocol());
+        let mut dropped = BTreeMap::new();
+        let of_engine = stats.drops().map(|(reason, count)| (reason.as_str(), count));
+        for (reason, count) in of_engine.chain(dropped_by_others).filter(|&(_, count)| count > 0) {
+            *dropped.entry(reason).or_default() += count;
+        }
+        Self {
+            bib: sizes.iter().map(|(protocol, size)| (*protocol, size.bib_entries)).collect(),
+            sessions: sizes.iter().map(|(protocol, size)| (*protocol, size.sessions)).collect(),
+            packets_out: stats.outgoing.packets,
+            bytes_out: stats.outgoing.bytes,
+            packets_in: stats.incoming.packets,
+            bytes_in: stats.incoming.bytes,
+            dropped,
+            offload,
+        }
+    }
+}
+
 /// One peer at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerSnapshot {
     pub(crate) name: Name,
     pub(crate) public_key: PublicKey,

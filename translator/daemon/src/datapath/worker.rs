@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tunnel::{PeerStats, Socket, Tunnels};
 
+use super::engine_work::EngineWork;
 use super::path::Path;
 use super::reconcile::{Changes, changes};
 use super::route::Addresses;
-use super::{Applied, DatapathError, PeerSnapshot, Snapshot, Start};
+use super::{Applied, DatapathError, PeerSnapshot, Snapshot, Start, Traffic};
 
 /// Of the TUN interface and, for all the engine knows, the way beyond it, in bytes.
 const OUTSIDE_MTU: u16 = 1500;
@@ -29,6 +30,7 @@ const DENIED_PORTS: [(Protocol, u16); 1] = [(Protocol::Tcp, 25)];
 pub(super) enum Command {
     Apply { gateway: Box<Gateway>, own_addresses: Vec<Ipv4Addr>, answer: oneshot::Sender<Applied> },
     Snapshot { answer: oneshot::Sender<Snapshot> },
+    Engine(EngineWork),
 }
 
 /// A datapath before and while it runs.
@@ -104,6 +106,7 @@ impl Worker {
             Command::Snapshot { answer } => {
                 let _ = answer.send(self.snapshot(now));
             }
+            Command::Engine(work) => work.run(&mut self.path.engine, now),
         }
     }
 
@@ -137,24 +140,11 @@ impl Worker {
     fn snapshot(&self, now: Instant) -> Snapshot {
         let Path { engine, tunnels, drops, .. } = &self.path;
         let stats: BTreeMap<PublicKey, PeerStats> = tunnels.stats().map(|stats| (stats.public_key, stats)).collect();
-        let sizes = engine.table_sizes().by_protocol();
-        let mut dropped = BTreeMap::new();
-        let of_engine = engine.stats().drops().map(|(reason, count)| (reason.as_str(), count));
         let of_tunnels = tunnels.drops().non_zero().map(|(reason, count)| (reason.as_str(), count));
-        for (reason, count) in of_engine.chain(of_tunnels).chain(drops.iter()).filter(|&(_, count)| count > 0) {
-            *dropped.entry(reason).or_default() += count;
-        }
         Snapshot {
             peers: self.gateway.peers.iter().map(|(name, peer)| peer_snapshot(now, name, peer, &stats)).collect(),
-            bib: sizes.iter().map(|(protocol, size)| (*protocol, size.bib_entries)).collect(),
-            sessions: sizes.iter().map(|(protocol, size)| (*protocol, size.sessions)).collect(),
-            packets_out: engine.stats().outgoing.packets,
-            bytes_out: engine.stats().outgoing.bytes,
-            packets_in: engine.stats().incoming.packets,
-            bytes_in: engine.stats().incoming.bytes,
-            dropped,
             listen_port: self.listen_port,
-            offload: self.offload,
+            traffic: Traffic::of(engine, of_tunnels.chain(drops.iter()), self.offload),
         }
     }
 }

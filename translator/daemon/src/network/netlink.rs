@@ -11,8 +11,7 @@ use crate::error::{Error, Reason};
 /// # Errors
 /// [`Error::Netlink`].
 pub(super) fn connect() -> Result<Handle, Error> {
-    let (connection, handle, _) = rtnetlink::new_connection()
-        .map_err(|source| Error::Netlink { action: "open a netlink socket", reason: Reason(&source).to_string() })?;
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(no_socket)?;
     tokio::spawn(connection);
     Ok(handle)
 }
@@ -36,6 +35,11 @@ pub(super) fn blocking(work: impl AsyncFnOnce(Handle) + Send) {
         Ok(Err(error)) => tracing::error!("routes or rules may stay behind: {}", Reason(&error)),
         Err(_panic) => tracing::error!("routes or rules may stay behind: the clean-up panicked"),
     }
+}
+
+/// Makes an error of ours out of a socket that could not be opened.
+pub(super) fn no_socket(source: io::Error) -> Error {
+    Error::Netlink { action: "open a netlink socket", reason: Reason(&source).to_string() }
 }
 
 /// The kernel's error number, if it was the kernel that refused.

@@ -8,15 +8,25 @@ use crate::error::Error;
 /// linux/capability.h.
 const CAP_NET_ADMIN: u32 = 12;
 
+/// What a translator needs besides a TUN interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Nftables,
+    Nothing,
+}
+
 /// Fails early, and with the cause that the operator can remove.
 ///
 /// # Errors
 /// [`Error::NoTunDevice`], [`Error::NoNft`], [`Error::NoCapability`].
-pub(crate) fn check_requirements() -> Result<(), Error> {
+pub(crate) fn check_requirements(needs: Needs) -> Result<(), Error> {
     if !Path::new("/dev/net/tun").exists() {
         return Err(Error::NoTunDevice);
     }
-    nft::find_nft()?;
+    match needs {
+        Needs::Nftables => nft::find_nft().map(drop)?,
+        Needs::Nothing => {}
+    }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     // Where /proc does not tell, the kernel will.
     if effective_capabilities(&status).is_some_and(|set| set & (1 << CAP_NET_ADMIN) == 0) {

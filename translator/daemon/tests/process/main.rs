@@ -8,6 +8,7 @@ mod commands;
 mod lifecycle;
 mod namespace;
 mod reload;
+mod standalone;
 mod state;
 mod translator;
 mod undone;

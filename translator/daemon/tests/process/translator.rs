@@ -68,7 +68,12 @@ impl<'a> Translator<'a> {
     }
 
     /// Starts one by a command that only lacks the arguments of `run`.
-    pub(crate) fn start_by(mut command: Command, state: &'a State, more: &[&str]) -> Self {
+    pub(crate) fn start_by(command: Command, state: &'a State, more: &[&str]) -> Self {
+        Self::start_with(command, state, &run_arguments(state), more)
+    }
+
+    /// Starts one by a command that only lacks all its arguments.
+    pub(crate) fn start_with(mut command: Command, state: &'a State, arguments: &[String], more: &[&str]) -> Self {
         let socket = state.directory().join("notify.sock");
         let _ = std::fs::remove_file(&socket);
         let notifications = UnixDatagram::bind(&socket).unwrap();
@@ -76,7 +81,7 @@ impl<'a> Translator<'a> {
         notifications.set_read_timeout(Some(PATIENCE)).unwrap();
         let log = std::fs::File::options().create(true).append(true).open(state.directory().join("log")).unwrap();
         let child = command
-            .args(run_arguments(state))
+            .args(arguments)
             .args(more)
             .env("NOTIFY_SOCKET", &socket)
             .env("WATCHDOG_USEC", "200000")

@@ -1,0 +1,119 @@
+//! The command line of the stand-alone mode.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use clap::{Args, value_parser};
+use contract::Pool6;
+use ipnet::Ipv4Net;
+
+use super::{ControlArgs, LogFormat, interface_name};
+use crate::mapping::Mapping;
+use crate::settings::{self, Filtering, SMALLEST_MTU4, SMALLEST_MTU6, Switch};
+
+/// The port table of an address takes 24 KiB, so these are 6 MiB.
+const MOST_ADDRESSES: u32 = 256;
+
+#[derive(Debug, Args)]
+pub(crate) struct Nat64Args {
+    /// Name of the TUN interface to create
+    #[arg(long, value_name = "NAME", default_value = "nat64", value_parser = interface_name)]
+    pub(crate) tun: String,
+    /// The IPv6 prefix that stands for IPv4 (RFC 6052), routed to the interface
+    #[arg(long, value_name = "PREFIX", default_value_t)]
+    pub(crate) pool6: Pool6,
+    /// The IPv4 addresses to translate to, routed to the interface; this machine must not have them itself
+    #[arg(long, value_name = "ADDRESS[-ADDRESS]")]
+    pub(crate) pool4: Pool4,
+    /// The TCP and UDP ports and ICMP identifiers of these addresses to use
+    #[arg(long, value_name = "FIRST-LAST", default_value = "1-65535", value_parser = ports)]
+    pub(crate) ports: Ports,
+    /// Source of the ICMP errors that are made here and go to IPv4; default: the pool4 address that was spoken to
+    #[arg(long, value_name = "ADDRESS", value_parser = address4)]
+    pub(crate) address4: Option<Ipv4Addr>,
+    /// Source of the ICMPv6 errors that are made here; default: --address4, or the first pool4 address, inside pool6
+    #[arg(long, value_name = "ADDRESS", value_parser = address6)]
+    pub(crate) address6: Option<Ipv6Addr>,
+    /// Largest IPv4 packet in bytes; default: the smallest MTU of the IPv4 default routes (of all routes, if there is
+    /// no default route), read from the kernel and followed
+    #[arg(long, value_name = "BYTES", value_parser = value_parser!(u16).range(i64::from(SMALLEST_MTU4)..))]
+    pub(crate) mtu4: Option<u16>,
+    /// Largest IPv6 packet in bytes; default: the smallest MTU of all IPv6 routes but link-local ones, read from the
+    /// kernel and followed
+    #[arg(long, value_name = "BYTES", value_parser = value_parser!(u16).range(i64::from(SMALLEST_MTU6)..))]
+    pub(crate) mtu6: Option<u16>,
+    /// IPv4 packets that may be fragmented are, to this size of IPv6 packet (RFC 7915 §4)
+    #[arg(long, value_name = "BYTES", default_value_t = SMALLEST_MTU6, value_parser = value_parser!(u16).range(i64::from(SMALLEST_MTU6)..))]
+    pub(crate) lowest_ipv6_mtu: u16,
+    /// Who may answer to a mapping (RFC 6146 §3.5)
+    #[arg(long, value_name = "WHO", default_value = "endpoint-independent")]
+    pub(crate) filtering: Filtering,
+    /// Whether hosts inside reach each other by their pool4 endpoints
+    #[arg(long, value_name = "SWITCH", default_value = "on")]
+    pub(crate) hairpinning: Switch,
+    /// A mapping that is always there, like `udp,192.0.2.2:1000,[2001:db8::5]:1001`; for icmp, identifiers stand for ports
+    #[arg(long = "static", value_name = "PROTOCOL,OUTSIDE,INSIDE")]
+    pub(crate) mappings: Vec<Mapping>,
+    /// IPv4 addresses that may be reached although they have a special purpose (RFC 6890) or are this machine's own
+    #[arg(long, value_name = "PREFIX", value_parser = settings::prefix)]
+    pub(crate) allow: Vec<Ipv4Net>,
+    #[command(flatten)]
+    pub(crate) control: ControlArgs,
+    /// How to write the log to standard error; HETZNAT_LOG sets the level (error, warn, info, debug)
+    #[arg(long, value_name = "FORMAT", env = "HETZNAT_LOG_FORMAT", hide_env_values = true, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// Ports to use, none of them 0.
+pub(crate) type Ports = RangeInclusive<u16>;
+
+/// One address or several that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pool4 {
+    pub(crate) first: Ipv4Addr,
+    pub(crate) last: Ipv4Addr,
+}
+
+impl FromStr for Pool4 {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let (first, last) = (address4(first)?, address4(last)?);
+        match u32::from(last).checked_sub(u32::from(first)) {
+            Some(0..MOST_ADDRESSES) => Ok(Self { first, last }),
+            Some(_) => Err(format!("a pool has at most {MOST_ADDRESSES} addresses")),
+            None => Err(format!("{last} comes before {first}")),
+        }
+    }
+}
+
+fn ports(text: &str) -> Result<Ports, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(first..=last),
+        _ => Err("ports are 1 to 65535, like 1024-65535".to_owned()),
+    }
+}
+
+fn address4(text: &str) -> Result<Ipv4Addr, String> {
+    match text.parse::<Ipv4Addr>() {
+        Ok(address) if !matches!(address.octets()[0], 0 | 127 | 224..) => Ok(address),
+        Ok(address) => Err(format!("{address} is no address of a host")),
+        Err(_) => Err(format!("{text:?} is no IPv4 address")),
+    }
+}
+
+fn address6(text: &str) -> Result<Ipv6Addr, String> {
+    match text.parse::<Ipv6Addr>() {
+        Ok(address) if address.is_multicast() || address.is_unspecified() || address.is_loopback() => {
+            Err(format!("{address} is no address of a host"))
+        }
+        Ok(address) if address.is_unicast_link_local() => {
+            Err(format!("{address} is link-local, and no router forwards what comes from it"))
+        }
+        Ok(address) => Ok(address),
+        Err(_) => Err(format!("{text:?} is no IPv6 address")),
+    }
+}

@@ -1,0 +1,244 @@
+//! The way of a packet without tunnels: the TUN interface on both sides, the engine between.
+//!
+//! Super-packets stay whole in both directions: the kernel cuts them, where its devices cannot.
+
+use std::time::Instant;
+
+use nat64::{Config, Engine, Verdict};
+use packet::{Family, HEADROOM, Packet, segment, virtio};
+use tokio::select;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+use super::drops::{DropReason, Drops};
+use super::engine_work::EngineWork;
+use super::path::{BATCH, FRAME_AT, LARGEST_PACKET};
+use super::task::Task;
+use super::{DatapathError, Traffic};
+use crate::tun::{Port, Read, Tun, Written};
+
+/// A running datapath without tunnels. Dropping it stops the datapath, but nobody waits for that.
+pub(crate) struct Handle {
+    task: Task<Command>,
+}
+
+enum Command {
+    Engine(EngineWork),
+    Traffic { answer: oneshot::Sender<Traffic> },
+}
+
+/// Starts the datapath as a task. The seed must be unpredictable.
+///
+/// # Errors
+/// [`DatapathError::Register`]; the interface is gone then.
+// Registering descriptors needs a runtime, which only an async function is sure to be called in.
+#[expect(clippy::unused_async, reason = "tells callers that a tokio runtime is needed")]
+pub(crate) async fn start(tun: Tun, engine: Engine) -> Result<Handle, DatapathError> {
+    let offload = tun.offload();
+    let port = tun.into_port().map_err(DatapathError::Register)?;
+    let frame = vec![0; HEADROOM + LARGEST_PACKET].into();
+    let worker = Worker { port, engine, drops: Drops::default(), offload, frame, segment: Vec::new() };
+    Ok(Handle { task: Task::spawn(|commands| worker.run(commands)) })
+}
+
+impl Handle {
+    /// Changes the engine's configuration; nothing happens when the datapath is dead, which [`Handle::stopped`] reports.
+    pub(crate) async fn reconfigure(&self, config: Config) {
+        let _ = self.on_engine(|engine, now| engine.reconfigure(now, config)).await;
+    }
+
+    /// What `work` finds or does between two batches of packets; `None` when the datapath is dead.
+    pub(crate) async fn on_engine<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.task.ask(|answer| Command::Engine(EngineWork::new(work, answer))).await
+    }
+
+    /// How things are now; `None` when the datapath is dead.
+    pub(crate) async fn traffic(&self) -> Option<Traffic> {
+        self.task.ask(|answer| Command::Traffic { answer }).await
+    }
+
+    /// Resolves only if the datapath dies by itself, and only once. Cancel safe.
+    pub(crate) async fn stopped(&mut self) -> DatapathError {
+        self.task.stopped().await
+    }
+
+    /// Ends the datapath; the interface is gone afterwards, and with it every route into it.
+    pub(crate) async fn stop(self) {
+        self.task.stop().await;
+    }
+}
+
+/// What the task owns.
+struct Worker {
+    port: Port,
+    engine: Engine,
+    drops: Drops,
+    offload: &'static str,
+    /// One frame, with room in front for translation.
+    frame: Box<[u8]>,
+    /// One segment with its header, where the kernel does not take a super-packet.
+    segment: Vec<u8>,
+}
+
+enum Event {
+    Command(Option<Command>),
+    Frames,
+    Time,
+}
+
+impl Worker {
+    /// Runs until the last handle is gone, or something breaks.
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), DatapathError> {
+        loop {
+            let event = self.next_event(&mut commands).await?;
+            let now = Instant::now();
+            match event {
+                Event::Command(Some(command)) => self.handle_command(now, command),
+                Event::Command(None) => return Ok(()),
+                Event::Frames => self.handle_frames(now)?,
+                Event::Time => {}
+            }
+            if self.engine.poll_timeout().is_some_and(|due| due <= now) {
+                self.engine.handle_timeout(now);
+            }
+            self.flush()?;
+        }
+    }
+
+    async fn next_event(&self, commands: &mut mpsc::Receiver<Command>) -> Result<Event, DatapathError> {
+        let due = self.engine.poll_timeout();
+        let time = async {
+            match due {
+                Some(due) => sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        select! {
+            command = commands.recv() => Ok(Event::Command(command)),
+            ready = self.port.readable() => ready.map(|()| Event::Frames).map_err(DatapathError::TunRead),
+            () = time => Ok(Event::Time),
+        }
+    }
+
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Engine(work) => work.run(&mut self.engine, now),
+            Command::Traffic { answer } => {
+                let _ = answer.send(Traffic::of(&self.engine, self.drops.iter(), self.offload));
+            }
+        }
+    }
+
+    fn handle_frames(&mut self, now: Instant) -> Result<(), DatapathError> {
+        for _ in 0..BATCH {
+            match self.port.read(&mut self.frame[FRAME_AT..]) {
+                Read::Frame(len) => self.handle_frame(now, len)?,
+                Read::Spoilt => self.drops.add(DropReason::TunMalformed),
+                Read::Nothing => break,
+                Read::Gone => return Err(DatapathError::TunGone),
+                Read::Broken(error) => return Err(DatapathError::TunRead(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_frame(&mut self, now: Instant, len: usize) -> Result<(), DatapathError> {
+        let Self { port, engine, drops, frame, segment, .. } = self;
+        let Some((header, bytes)) = frame[FRAME_AT..FRAME_AT + len].split_at_checked(virtio::HEADER_LEN) else {
+            drops.add(DropReason::TunMalformed);
+            return Ok(());
+        };
+        let family = Family::of(bytes).filter(|family| !is_multicast(*family, bytes));
+        let Ok(offload) = virtio::decode(header, bytes) else {
+            drops.add(DropReason::TunMalformed);
+            return Ok(());
+        };
+        let mut packet = Packet::new(frame, HEADROOM..FRAME_AT + len);
+        packet.offload = offload;
+        let verdict = match family {
+            Some(Family::V6) => engine.handle_inside(now, &mut packet),
+            Some(Family::V4) => engine.handle_outside(now, &mut packet),
+            None => {
+                drops.add(DropReason::NotForUs);
+                return Ok(());
+            }
+        };
+        if verdict == Verdict::Forward {
+            write(port, drops, segment, packet)?;
+        }
+        // Fragments leave in order, and before the next frame makes more of them.
+        self.flush()
+    }
+
+    /// Writes what the engine made by itself. Which side it is for, the kernel sees from its family.
+    fn flush(&mut self) -> Result<(), DatapathError> {
+        while let Some(made) = self.engine.poll_transmit() {
+            let end = HEADROOM + made.bytes.len();
+            match self.frame.get_mut(HEADROOM..end) {
+                Some(place) => place.copy_from_slice(&made.bytes),
+                None => {
+                    self.drops.add(DropReason::TunWriteFailed);
+                    continue;
+                }
+            }
+            let packet = Packet::new(&mut self.frame, HEADROOM..end);
+            write(&self.port, &mut self.drops, &mut self.segment, packet)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the kernel tells every neighbour on a link that it takes for one of its own.
+fn is_multicast(family: Family, packet: &[u8]) -> bool {
+    match family {
+        Family::V6 => packet.get(24) == Some(&0xff),
+        Family::V4 => packet.get(16).is_some_and(|octet| (224..240).contains(octet)),
+    }
+}
+
+/// Hands a packet to the kernel: whole, or in segments where it does not take that.
+fn write(port: &Port, drops: &mut Drops, segment: &mut Vec<u8>, mut packet: Packet<'_>) -> Result<(), DatapathError> {
+    let written = virtio::with_header(&mut packet).map(|frame| port.write(frame));
+    match written {
+        Ok(Written::Done) => return Ok(()),
+        Ok(Written::Gone) => return Err(DatapathError::TunGone),
+        Ok(Written::Refused(error)) if is_unknown_offload(&packet, &error) => {
+            return write_segments(port, drops, segment, &packet);
+        }
+        Ok(Written::Refused(error)) => tracing::debug!(%error, "write to the TUN interface"),
+        Err(error) => tracing::error!(%error, "write to the TUN interface"),
+    }
+    drops.add(DropReason::TunWriteFailed);
+    Ok(())
+}
+
+/// Whether a kernel that never heard of this kind of super-packet refuses it.
+fn is_unknown_offload(packet: &Packet<'_>, error: &std::io::Error) -> bool {
+    packet.offload.segments.is_some() && error.raw_os_error() == Some(libc::EINVAL)
+}
+
+fn write_segments(
+    port: &Port,
+    drops: &mut Drops,
+    buffer: &mut Vec<u8>,
+    packet: &Packet<'_>,
+) -> Result<(), DatapathError> {
+    let mut is_gone = false;
+    let cut = segment::segment(packet, |segment| {
+        buffer.clear();
+        buffer.extend([0; virtio::HEADER_LEN]);
+        buffer.extend(segment);
+        match port.write(buffer) {
+            Written::Done => {}
+            Written::Gone => is_gone = true,
+            Written::Refused(_) => drops.add(DropReason::TunWriteFailed),
+        }
+    });
+    if cut.is_err() {
+        drops.add(DropReason::Unsegmentable);
+    }
+    if is_gone { Err(DatapathError::TunGone) } else { Ok(()) }
+}

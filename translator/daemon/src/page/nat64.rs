@@ -1,0 +1,128 @@
+//! The stand-alone mode as people read it.
+
+use std::fmt::{self, Write as _};
+
+use super::{Ago, write_counters, write_tables};
+use crate::report::{MtuReport, Nat64Report, SettingsReport};
+use crate::settings::{Switch, name_of};
+
+/// The page that `status` prints.
+pub(crate) fn render_nat64(report: &Nat64Report) -> String {
+    let mut page = String::new();
+    write_page(&mut page, report).expect("a String takes what is written to it");
+    page
+}
+
+fn write_page(page: &mut String, report: &Nat64Report) -> fmt::Result {
+    let Nat64Report { version, uptime_secs, nat64, datapath } = report;
+    let SettingsReport { interface, address4, address6, mtu4, mtu6, lowest_ipv6_mtu_bytes, .. } = nat64;
+    let error_source4 =
+        address4.map_or_else(|| "the pool4 address that was spoken to".to_owned(), |address| address.to_string());
+    let hairpinning = match nat64.hairpinning {
+        Switch::On => "hairpinning",
+        Switch::Off => "no hairpinning",
+    };
+    writeln!(page, "nat64      {interface}, up {}, version {version}; {}", Ago(*uptime_secs), datapath.offload)?;
+    writeln!(page, "translates {}", Translates(nat64))?;
+    writeln!(page, "errors     from {address6} and {error_source4}")?;
+    writeln!(page, "MTU        IPv4 {mtu4}, IPv6 {mtu6}, lowest IPv6 MTU {lowest_ipv6_mtu_bytes}")?;
+    writeln!(page, "policy     {} filtering, {hairpinning}, {}", name_of(nat64.filtering), Allowed(nat64))?;
+    write_tables(page, datapath)?;
+    write_counters(page, datapath)
+}
+
+/// Addresses and ports.
+struct Translates<'a>(&'a SettingsReport);
+
+impl fmt::Display for Translates<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SettingsReport { pool6, pool4: (first, last), ports: (low, high), .. } = self.0;
+        write!(f, "{pool6} to IPv4, from {first}")?;
+        if first != last {
+            write!(f, "-{last}")?;
+        }
+        write!(f, " ports {low}-{high}")
+    }
+}
+
+/// Exceptions to the policy.
+struct Allowed<'a>(&'a SettingsReport);
+
+impl fmt::Display for Allowed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.allow.is_empty() {
+            return f.write_str("nothing special-purpose is reached");
+        }
+        let prefixes: Vec<String> = self.0.allow.iter().map(ToString::to_string).collect();
+        write!(f, "{} may be reached", prefixes.join(", "))
+    }
+}
+
+impl fmt::Display for MtuReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = if self.followed { "by the routes" } else { "set" };
+        write!(f, "{} ({by})", self.bytes)
+    }
+}
+
+/// One line of it, for a log.
+impl fmt::Display for SettingsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { interface, mtu4, mtu6, lowest_ipv6_mtu_bytes, filtering, hairpinning, .. } = self;
+        write!(
+            f,
+            "{interface} translates {}; MTU {mtu4} and {mtu6}, lowest IPv6 MTU {lowest_ipv6_mtu_bytes}; \
+             {} filtering, hairpinning {}, {}",
+            Translates(self),
+            name_of(*filtering),
+            name_of(*hairpinning),
+            Allowed(self)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::tests::traffic;
+    use crate::settings::Filtering;
+
+    fn report() -> Nat64Report {
+        Nat64Report {
+            version: "0.1.0".to_owned(),
+            uptime_secs: 7_500,
+            nat64: SettingsReport {
+                interface: "nat64".to_owned(),
+                pool6: contract::Pool6::default(),
+                pool4: ("192.0.2.2".parse().unwrap(), "192.0.2.4".parse().unwrap()),
+                ports: (1, 65535),
+                address4: None,
+                address6: "64:ff9b::c000:202".parse().unwrap(),
+                mtu4: MtuReport { bytes: 1492, followed: true },
+                mtu6: MtuReport { bytes: 1400, followed: false },
+                lowest_ipv6_mtu_bytes: 1280,
+                filtering: Filtering::EndpointIndependent,
+                hairpinning: Switch::On,
+                allow: vec!["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()],
+            },
+            datapath: traffic(),
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_stand_alone_mode() {
+        insta::assert_snapshot!(render_nat64(&report()));
+    }
+
+    #[test]
+    fn a_line_of_the_stand_alone_mode() {
+        insta::assert_snapshot!(report().nat64.to_string());
+    }
+
+    #[test]
+    fn the_json_of_a_report_reads_back() {
+        let json = serde_json::to_string(&report()).unwrap();
+
+        assert_eq!(serde_json::from_str::<Nat64Report>(&json).unwrap(), report());
+    }
+}
