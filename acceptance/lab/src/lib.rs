@@ -10,6 +10,7 @@ pub mod dns64;
 pub mod host;
 pub mod packages;
 pub mod process;
+pub mod router;
 pub mod server;
 pub mod site;
 pub mod terraform;
@@ -20,6 +21,7 @@ pub mod web;
 
 pub use host::Host;
 pub use process::Process;
+pub use router::Router;
 pub use server::Server;
 pub use site::Site;
 pub use terraform::Terraform;

@@ -1,4 +1,4 @@
-//! The translator under test: the built binary as a process of the Pi.
+//! The translator under test: the built binary as a process of the Pi, or of a router.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -29,11 +29,23 @@ impl Translator {
     /// # Errors
     /// The binary is not built or did not come up; the message carries its log.
     pub fn start(host: Arc<Host>, document: &Path, options: &[&str]) -> Result<Self> {
+        let fixed = ["run", "--state", text(document)?, "--gateway", "home"];
+        Self::start_command(host, &[&fixed, options].concat())
+    }
+
+    /// Starts `hetznat-translator nat64`, the stand-alone mode, and waits until it answers `status`.
+    ///
+    /// # Errors
+    /// As [`Translator::start`].
+    pub fn start_nat64(host: Arc<Host>, options: &[&str]) -> Result<Self> {
+        Self::start_command(host, &[&["nat64"], options].concat())
+    }
+
+    fn start_command(host: Arc<Host>, words: &[&str]) -> Result<Self> {
         let binary = binaries::built(TRANSLATOR)?;
         let control = host.directory().join("control.sock");
-        let (binary_path, document, socket) = (text(&binary)?, text(document)?, text(&control)?);
-        let fixed = [binary_path, "run", "--state", document, "--gateway", "home", "--control", socket];
-        let process = host.spawn("translator", &[&fixed, options].concat())?;
+        let socket = ["--control", text(&control)?];
+        let process = host.spawn("translator", &[&[text(&binary)?], words, &socket].concat())?;
         let mut translator = Self { host, process, control, binary };
         wait::until("the translator's status", LIMIT, || {
             if let Some(status) = translator.process.ended()? {
@@ -43,6 +55,14 @@ impl Translator {
         })
         .with_context(|| translator.log())?;
         Ok(translator)
+    }
+
+    /// Runs a command that asks the translator: `bib list`, `config set`.
+    ///
+    /// # Errors
+    /// It is refused; the message is the command's.
+    pub fn ask(&self, words: &[&str]) -> Result<String> {
+        self.host.run(&[&[text(&self.binary)?], words, &["--control", text(&self.control)?]].concat())
     }
 
     /// What `status --json` says.
@@ -59,8 +79,7 @@ impl Translator {
     /// # Errors
     /// The translator does not answer.
     pub fn status_text(&self, options: &[&str]) -> Result<String> {
-        let fixed = [text(&self.binary)?, "status", "--control", text(&self.control)?];
-        self.host.run(&[&fixed, options].concat())
+        self.ask(&[&["status"], options].concat())
     }
 
     /// What a person on the Pi types to see the status.

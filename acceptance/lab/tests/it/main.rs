@@ -9,5 +9,6 @@ mod life;
 mod membership;
 mod mistakes;
 mod path_mtu;
+mod standalone;
 mod traffic;
 mod wireguard;

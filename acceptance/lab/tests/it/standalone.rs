@@ -1,0 +1,198 @@
+//! The stand-alone mode on a router: traffic both ways, errors, settings, and that nothing stays behind.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use lab::router::{CLIENT, POOL4, ROUTER, SERVER, on_router, ping, udp};
+use lab::{Router, wait, web};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// An IPv4 address as hosts inside see it.
+fn inside(address: &str) -> String {
+    format!("64:ff9b::{address}")
+}
+
+fn curl(host: &lab::Host, url: &str) -> Result<String> {
+    host.run(&["curl", "-sS", "--fail", "--max-time", "5", "--globoff", url])
+}
+
+/// Packets and bytes that the kernel counted on the translator's interface, both ways together.
+fn frames(router: &Router) -> Result<(u64, u64)> {
+    let counters = router
+        .router
+        .script("cd /sys/class/net/nat64/statistics; cat rx_packets tx_packets; echo; cat rx_bytes tx_bytes")?;
+    let sum = |text: &str| text.lines().filter_map(|line| line.parse::<u64>().ok()).sum();
+    let (packets, bytes) = counters.split_once("\n\n").unwrap_or_default();
+    Ok((sum(packets), sum(bytes)))
+}
+
+#[test]
+fn a_client_without_ipv4_pings_asks_and_fetches() {
+    on_router(|router| {
+        let _echo = router.echo(&router.server, "0.0.0.0", 7)?;
+        router.translate(&[])?;
+
+        assert!(ping(&router.client, &[&inside(SERVER)])?.contains("1 received"));
+        assert_eq!(udp(&router.client, &inside(SERVER), 7, "hello")?, format!("hello from {POOL4}"));
+        let page = curl(&router.client, &format!("http://[{}]/", inside(SERVER)))?;
+        assert_eq!(page, format!("hello from an IPv4-only web server, you are {POOL4}\n"));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_translator_s_own_host_is_a_client_too() {
+    on_router(|router| {
+        router.translate(&[])?;
+
+        assert!(ping(&router.router, &[&inside(SERVER)])?.contains("1 received"));
+        let page = curl(&router.router, &format!("http://[{}]/", inside(SERVER)))?;
+        assert!(page.ends_with(&format!("you are {POOL4}\n")), "{page}");
+        Ok(())
+    });
+}
+
+#[test]
+fn fifty_megabytes_arrive_whole_in_super_packets() {
+    on_router(|router| {
+        web::publish_large_file(&router.web_directory()?, 50_000_000)?;
+        let sent =
+            router.server.run(&["sha256sum", router.web_directory()?.join(web::LARGE_FILE).to_str().unwrap()])?;
+        router.translate(&[])?;
+
+        let url = format!("http://[{}]/{}", inside(SERVER), web::LARGE_FILE);
+        let received = router.client.script(&format!("curl -sS -g --fail --max-time 60 '{url}' | sha256sum"))?;
+
+        assert_eq!(received[..64], sent[..64]);
+        let (packets, bytes) = frames(router)?;
+        assert!(bytes > 100_000_000, "{bytes} bytes");
+        // Acknowledgements included: cut into segments, the mean would be below 1000.
+        assert!(bytes / packets > 3_000, "{bytes} bytes in {packets} frames");
+        Ok(())
+    });
+}
+
+#[test]
+fn every_hop_answers_when_the_hop_limit_ends_there() {
+    on_router(|router| {
+        router.translate(&[])?;
+        let server = inside(SERVER);
+        let hop = |limit: &str| ping(&router.client, &["-t", limit, &server]);
+
+        let (kernel6, translator) = (hop("1")?, hop("2")?);
+        assert!(kernel6.contains("From 2001:db8::1") && kernel6.contains("Hop limit"), "{kernel6}");
+        let pool4 = "From 64:ff9b::cb00:7202";
+        assert!(translator.contains(pool4) && translator.contains("Hop limit"), "{translator}");
+        let kernel4 = hop("3")?;
+        assert!(kernel4.contains("From 64:ff9b::cb00:7001") && kernel4.contains("Hop limit"), "{kernel4}");
+        assert!(hop("4")?.contains("1 received"));
+        Ok(())
+    });
+}
+
+#[test]
+fn errors_come_from_the_addresses_that_were_given() {
+    on_router(|router| {
+        router.translate(&[
+            "--address4",
+            ROUTER,
+            "--address6",
+            "2001:db8::64",
+            "--static",
+            "icmp,203.0.114.2:7,[2001:db8::5]:7",
+        ])?;
+
+        let towards_client = ping(&router.client, &["-t", "2", &inside(SERVER)])?;
+        // One hop to the router, one through the translator.
+        let towards_server = ping(&router.server, &["-t", "2", "-e", "7", POOL4])?;
+
+        assert!(towards_client.contains("From 2001:db8::64"), "{towards_client}");
+        assert!(towards_server.contains(&format!("From {ROUTER}")), "{towards_server}");
+        let reached = ping(&router.server, &["-t", "4", "-e", "7", POOL4])?;
+        assert!(reached.contains("1 received"), "{reached}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_mapping_lets_the_outside_in_until_it_is_removed() {
+    on_router(|router| {
+        router.serve_page_of_the_client()?;
+        let _echo = router.echo(&router.client, "::", 1001)?;
+        router.translate(&[])?;
+        let translator = router.translator()?;
+        assert!(udp(&router.server, POOL4, 1000, "hello").is_err());
+
+        translator.ask(&["bib", "add", "udp", "203.0.114.2:1000", &format!("[{CLIENT}]:1001")])?;
+        translator.ask(&["bib", "add", "tcp", "203.0.114.2:8080", &format!("[{CLIENT}]:80")])?;
+
+        let from = inside(SERVER).parse::<std::net::Ipv6Addr>()?;
+        assert_eq!(udp(&router.server, POOL4, 1000, "hello")?, format!("hello from {from}"));
+        let page = curl(&router.server, &format!("http://{POOL4}:8080/"))?;
+        assert_eq!(page, format!("hello from an IPv6-only web server, you are {from}\n"));
+        let bib: serde_json::Value = serde_json::from_str(&translator.ask(&["bib", "list", "--json"])?)?;
+        assert!(bib.as_array().unwrap().iter().all(|entry| entry["static"] == true), "{bib:#}");
+        let sessions = translator.ask(&["sessions", "list"])?;
+        assert!(sessions.contains("[2001:db8::5]:1001") && sessions.contains(SERVER), "{sessions}");
+
+        translator.ask(&["bib", "remove", "udp", "203.0.114.2:1000"])?;
+        assert!(udp(&router.server, POOL4, 1000, "hello").is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_setting_holds_from_the_moment_it_is_set() {
+    on_router(|router| {
+        router.translate(&[])?;
+        let translator = router.translator()?;
+        let large = ["-M", "do", "-s", "1400", &inside(SERVER)];
+        let own = [inside(ROUTER)];
+        assert!(ping(&router.client, &large)?.contains("1 received"));
+        assert!(ping(&router.client, &own.each_ref().map(String::as_str))?.contains("Administratively prohibited"));
+
+        translator.ask(&["config", "set", "mtu4", "1400"])?;
+        translator.ask(&["config", "set", "allow", ROUTER])?;
+
+        let refused = ping(&router.client, &large)?;
+        assert!(refused.contains("Packet too big: mtu=1420"), "{refused}");
+        assert!(ping(&router.client, &own.each_ref().map(String::as_str))?.contains("1 received"));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_mtu_of_the_next_hop_is_followed() {
+    on_router(|router| {
+        router.translate(&[])?;
+        let translator = router.translator()?;
+        assert_eq!(translator.status()?["nat64"]["mtu4"]["bytes"], 1500);
+
+        router.router.script("ip link set wan mtu 1400; ip link set lan mtu 1300")?;
+
+        wait::until("the new MTUs", LIMIT, || {
+            let nat64 = translator.status()?["nat64"].take();
+            let mtus = (&nat64["mtu4"]["bytes"], &nat64["mtu6"]["bytes"]);
+            Ok((mtus == (&1400.into(), &1300.into())).then_some(()))
+        })?;
+        Ok(())
+    });
+}
+
+#[test]
+fn sigterm_leaves_nothing_behind() {
+    on_router(|router| {
+        let before = router.kernel_state()?;
+        router.translate(&["--address4", ROUTER])?;
+        let during = router.kernel_state()?;
+        assert!(during.contains("64:ff9b::/96 dev nat64") && during.contains("203.0.114.2 dev nat64"), "{during}");
+        assert!(ping(&router.client, &[&inside(SERVER)])?.contains("1 received"));
+
+        let status = router.stop_translator()?;
+
+        assert!(status.success(), "{status}");
+        assert_eq!(router.kernel_state()?, before);
+        Ok(())
+    });
+}
