@@ -62,9 +62,15 @@ pub(crate) struct Translator<'a> {
 }
 
 impl<'a> Translator<'a> {
-    /// Starts one and waits until it is ready.
+    /// Starts one and waits until it is ready, and the kernel too.
     pub(crate) fn start(namespace: &Namespace, state: &'a State, more: &[&str]) -> Self {
-        Self::start_by(namespace.command(BINARY), state, more)
+        let translator = Self::start_by(namespace.command(BINARY), state, more);
+        let start = Instant::now();
+        // The kernel adds this route by itself, and some time later.
+        while !namespace.sh("ip -6 route show table local").contains("local fd64:ff9b::1") {
+            assert!(start.elapsed() < PATIENCE, "no local route; log: {}", translator.log());
+        }
+        translator
     }
 
     /// Starts one by a command that only lacks the arguments of `run`.
