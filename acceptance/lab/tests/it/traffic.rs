@@ -44,6 +44,19 @@ fn a_server_pings_both_ways() {
 }
 
 #[test]
+fn what_is_larger_than_a_packet_arrives_in_fragments_both_ways() {
+    on_site(|site| {
+        let web = site.with_connected_server("web")?;
+
+        for address in [format!("64:ff9b::{WEB}"), WEB.to_string()] {
+            web.host().run(&["ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", "-s", "4000", &address])?;
+        }
+        assert_eq!(site.translator()?.dropped("fragments_incomplete")?, 0);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_server_pings_the_gateway_itself() {
     on_site(|site| {
         let web = site.with_connected_server("web")?;
