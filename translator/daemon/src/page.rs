@@ -8,8 +8,9 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
+use crate::datapath::PeerSnapshot;
 use crate::error::one_line;
-use crate::report::{DatapathReport, DocumentReport, DocumentState, GatewayReport, PeerReport, Report, TrafficReport};
+use crate::report::{DatapathReport, DocumentReport, DocumentState, GatewayReport, Report, TrafficReport};
 
 pub(crate) use nat64::render_nat64;
 pub(crate) use tables::{render_bib, render_sessions};
@@ -61,7 +62,7 @@ fn write_document(page: &mut String, document: &DocumentReport) -> fmt::Result {
     }
 }
 
-fn write_peers(page: &mut String, peers: &[PeerReport]) -> fmt::Result {
+fn write_peers(page: &mut String, peers: &[PeerSnapshot]) -> fmt::Result {
     page.push('\n');
     if peers.is_empty() {
         return writeln!(page, "no peers");
@@ -71,7 +72,7 @@ fn write_peers(page: &mut String, peers: &[PeerReport]) -> fmt::Result {
     write_table(page, &rows.collect::<Vec<_>>())
 }
 
-fn peer_row(peer: &PeerReport) -> [String; 6] {
+fn peer_row(peer: &PeerSnapshot) -> [String; 6] {
     let endpoint = peer.endpoint.map_or_else(|| "unknown".to_owned(), |endpoint| endpoint.to_string());
     let handshake =
         peer.latest_handshake_secs_ago.map_or_else(|| "never".to_owned(), |secs| format!("{} ago", Ago(secs)));
@@ -178,7 +179,7 @@ mod tests {
     fn report() -> Report {
         let gateway = testing::gateway();
         let peer = gateway.peers.values().next().unwrap();
-        let web = PeerReport {
+        let web = PeerSnapshot {
             name: "web".parse().unwrap(),
             public_key: peer.public_key,
             prefix: peer.prefix,
@@ -188,7 +189,7 @@ mod tests {
             rx_bytes: 1_300_000,
             tx_bytes: 3_700_000_000,
         };
-        let fresh = PeerReport {
+        let fresh = PeerSnapshot {
             name: "a-server-with-a-long-name".parse().unwrap(),
             ipv4: "198.18.0.3".parse().unwrap(),
             endpoint: None,

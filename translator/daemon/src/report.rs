@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use contract::{Name, Pool6, PublicKey};
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::datapath::{PeerSnapshot, Snapshot, Traffic};
@@ -138,7 +138,7 @@ pub(crate) enum DocumentState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DatapathReport {
     pub(crate) listen_port: u16,
-    pub(crate) peers: Vec<PeerReport>,
+    pub(crate) peers: Vec<PeerSnapshot>,
     #[serde(flatten)]
     pub(crate) traffic: TrafficReport,
 }
@@ -158,26 +158,9 @@ pub(crate) struct TrafficReport {
     pub(crate) dropped: BTreeMap<String, u64>,
 }
 
-/// One tunnel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PeerReport {
-    pub(crate) name: Name,
-    pub(crate) public_key: PublicKey,
-    pub(crate) prefix: Ipv6Net,
-    pub(crate) ipv4: Ipv4Addr,
-    pub(crate) endpoint: Option<SocketAddr>,
-    pub(crate) latest_handshake_secs_ago: Option<u64>,
-    pub(crate) rx_bytes: u64,
-    pub(crate) tx_bytes: u64,
-}
-
 impl From<Snapshot> for DatapathReport {
     fn from(snapshot: Snapshot) -> Self {
-        Self {
-            listen_port: snapshot.listen_port,
-            peers: snapshot.peers.into_iter().map(PeerReport::from).collect(),
-            traffic: snapshot.traffic.into(),
-        }
+        Self { listen_port: snapshot.listen_port, peers: snapshot.peers, traffic: snapshot.traffic.into() }
     }
 }
 
@@ -194,21 +177,6 @@ impl From<Traffic> for TrafficReport {
             packets_in: traffic.packets_in,
             bytes_in: traffic.bytes_in,
             dropped: traffic.dropped.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
-        }
-    }
-}
-
-impl From<PeerSnapshot> for PeerReport {
-    fn from(peer: PeerSnapshot) -> Self {
-        Self {
-            name: peer.name,
-            public_key: peer.public_key,
-            prefix: peer.prefix,
-            ipv4: peer.ipv4,
-            endpoint: peer.endpoint,
-            latest_handshake_secs_ago: peer.latest_handshake_secs_ago,
-            rx_bytes: peer.rx_bytes,
-            tx_bytes: peer.tx_bytes,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use contract::{Name, PublicKey};
 use ipnet::Ipv6Net;
 use nat64::Engine;
+use serde::{Deserialize, Serialize};
 
 /// A datapath at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,8 +65,8 @@ impl Traffic {
     }
 }
 
-/// One peer at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One peer at one moment; what `status` reports of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PeerSnapshot {
     pub(crate) name: Name,
     pub(crate) public_key: PublicKey,
