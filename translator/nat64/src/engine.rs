@@ -1,4 +1,4 @@
-//! The engine: with `fragmented` and `hairpin`, the only file that knows the order of the steps.
+//! The engine: this file, `fragmented` and `hairpin` alone know the order of the steps.
 //!
 //! From inside: header and source, policy, transport, size, state (filtering and updating BIB and sessions),
 //! translation (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched
