@@ -10,6 +10,7 @@ use crate::drop::Refusal;
 use crate::network::{self, Network};
 use crate::policy::{self, Policy};
 use crate::pool4::PortPool;
+use crate::prefixes::PrefixIndex;
 use crate::{Config, DropReason};
 
 /// A packet from inside, on its way to `destination`. The source of an IPv4 peer is a mapped address.
@@ -18,6 +19,8 @@ pub(crate) struct FromInside {
     pub(crate) network: Network,
     pub(crate) source: Ipv6Addr,
     pub(crate) destination: Ipv4Addr,
+    /// What the destination was embedded in; means nothing to an IPv4 peer.
+    pub(crate) prefix: PrefixIndex,
 }
 
 /// A packet from outside, to an address of pool4.
@@ -34,14 +37,16 @@ pub(crate) fn from_inside(config: &Config, policy: &Policy, bytes: &[u8]) -> Res
         Family::V6 => {
             let ip = Ipv6::parse(bytes)?;
             policy.source6(ip.source())?;
-            let destination = config.pool6.extract(ip.destination()).ok_or(DropReason::DestinationOutsidePool6)?;
-            Ok(FromInside { network: network::read6(ip)?, source: ip.source(), destination })
+            let destination = policy.prefixes.extract(ip.destination());
+            let (destination, prefix) = destination.ok_or(DropReason::DestinationOutsidePool6)?;
+            Ok(FromInside { network: network::read6(ip)?, source: ip.source(), destination, prefix })
         }
         Family::V4 => {
             let ip = Ipv4::parse(bytes)?;
             policy::source4(config, ip.source())?;
             let source = ip.source().to_ipv6_mapped();
-            Ok(FromInside { network: network::read4(ip)?, source, destination: ip.destination() })
+            let (destination, prefix) = (ip.destination(), PrefixIndex::FIRST);
+            Ok(FromInside { network: network::read4(ip)?, source, destination, prefix })
         }
     }
 }

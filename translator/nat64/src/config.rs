@@ -12,8 +12,11 @@ use crate::tuple::Protocol;
 /// The configuration of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The prefix that stands for IPv4 (RFC 6052).
-    pub pool6: Pool6,
+    /// The prefixes that stand for IPv4 (RFC 6052), 256 at the most; none is taken as the well-known one.
+    ///
+    /// An address in several of them is read by the longest. The inside is answered from the prefix it has spoken to;
+    /// whoever starts from outside is seen under the first.
+    pub pool6: Vec<Pool6>,
     /// The transport addresses the engine may show to the outside (RFC 6146 §2).
     pub pool4: Vec<Pool4>,
     /// Inside sources that are IPv4 already; they get NAT44.
@@ -170,7 +173,7 @@ impl Default for Config {
     /// The defaults of a gateway, without any pool4: nothing is translated until there is one.
     fn default() -> Self {
         Self {
-            pool6: Pool6::default(),
+            pool6: vec![Pool6::default()],
             pool4: Vec::new(),
             ipv4_peers: Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16),
             address6: Ipv6Addr::new(0xfd64, 0xff9b, 0, 0, 0, 0, 0, 1),

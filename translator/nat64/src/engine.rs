@@ -26,7 +26,7 @@ use crate::reply::{RateLimit, Reply};
 use crate::state::{Expired, State};
 use crate::timers::{Clock, Tick};
 use crate::transmit::TransmitQueue;
-use crate::tuple::{Inner, Outer, Protocol, Remote, Transport};
+use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote, SpokenTo, Transport};
 use crate::xlat::fragment::{Cutting, Train, fragments};
 use crate::xlat::size;
 use crate::xlat::transport::{Port, rewrite};
@@ -110,8 +110,8 @@ impl Engine {
             match self.state.expire(now) {
                 Some(Expired::Session) => {}
                 Some(Expired::Syn(syn)) => self.answer(now, Side::Outside, &syn, Reply::PortUnreachable),
-                Some(Expired::Probe { inner, remote }) => {
-                    let bytes = probe::probe(self.config.pool6, inner, remote);
+                Some(Expired::Probe { to, from }) => {
+                    let bytes = probe::probe(&self.policy.prefixes, to, from);
                     // Without the probe the connection has TCP_TRANS left to speak by itself.
                     let _ = self.transmit.push(Side::Inside, bytes);
                 }
@@ -135,20 +135,24 @@ impl Engine {
     pub fn reconfigure(&mut self, now: Instant, config: Config) {
         self.clock.tick(now);
         let config = possible(config);
-        let keeps_pool6 = config.pool6 == self.config.pool6;
-        self.policy = Policy::new(&config);
+        let before = std::mem::replace(&mut self.policy, Policy::new(&config)).prefixes;
+        let prefixes_are_others = config.pool6 != self.config.pool6;
         self.config = config;
         let (policy, config) = (&self.policy, &self.config);
         let may_stay = |mapping: &BibEntry| {
             policy.may_be_inside(config, mapping.inner) && pool4::covers(&config.pool4, mapping.outer)
         };
-        self.state.retain(|protocol, mapping, remote| {
+        let prefix_now = |prefix| before.index_among(prefix, &policy.prefixes);
+        self.state.retain(|protocol, mapping, session| {
             may_stay(mapping)
-                && (keeps_pool6 || mapping.inner.ipv4().is_some())
-                && policy.destination(remote.address).is_ok()
-                && policy.port(Some((protocol, remote.port))).is_ok()
+                && (!prefixes_are_others || mapping.inner.ipv4().is_some() || prefix_now(session.prefix).is_some())
+                && policy.destination(session.remote.address).is_ok()
+                && policy.port(Some((protocol, session.remote.port))).is_ok()
         });
         self.state.retain_static(may_stay);
+        if prefixes_are_others {
+            self.state.change_prefixes(prefix_now);
+        }
         self.state.reconfigure(config);
     }
 
@@ -218,7 +222,7 @@ impl Engine {
         }
         if transport == Transport::IcmpError {
             let identification = self.identifications.take(*destination, 1);
-            icmp_error::outgoing(&self.state, &self.config, packet, arrival, identification)?;
+            icmp_error::outgoing(&self.state, (&self.config, &self.policy.prefixes), packet, arrival, identification)?;
             self.stats.outgoing.count(1, packet.len());
             return Ok(Passed::AsItIs);
         }
@@ -257,17 +261,17 @@ impl Engine {
         let transport = read_transport(packet, network, train)?;
         self.policy.source(*source, &transport)?;
         if transport == Transport::IcmpError {
-            icmp_error::incoming(&self.state, &self.config, packet, arrival)?;
+            icmp_error::incoming(&self.state, (&self.config, &self.policy.prefixes), packet, arrival)?;
             self.stats.incoming.count(1, packet.len());
             return Ok(Passed::AsItIs);
         }
-        let inner = match self.mapped_by(now, arrival, &transport) {
-            Ok(inner) => inner,
+        let Receiver { inner, prefix } = match self.mapped_by(now, arrival, &transport) {
+            Ok(receiver) => receiver,
             Err(reason) => return self.unsolicited(now, packet, arrival, (&transport, reason)),
         };
         let addresses = match inner.ipv4() {
             Some(peer) => Addresses::V4 { source: *source, destination: peer },
-            None => Addresses::V6 { source: self.config.pool6.embed(*source), destination: inner.address },
+            None => Addresses::V6 { source: self.policy.prefixes.embed(prefix, *source), destination: inner.address },
         };
         let wire_len = size::on_the_wire(packet, network, &transport, addresses.family());
         let mtu = size::mtu_inside(&self.config, network, addresses.family());
@@ -286,23 +290,23 @@ impl Engine {
     /// RFC 6146 §3.5: the outside endpoint of a packet from inside.
     fn mapping_for(&mut self, now: Tick, arrival: &FromInside, transport: &Transport) -> Result<Outer, Refusal> {
         let inner = |port| Inner { address: arrival.source, port };
-        let remote = |port| Remote { address: arrival.destination, port };
+        let to = |port| SpokenTo { remote: Remote { address: arrival.destination, port }, prefix: arrival.prefix };
         match *transport {
             Transport::Tcp { source, destination, flags, .. } => {
-                tcp::outgoing(&mut self.state, now, inner(source), remote(destination), flags)
+                tcp::outgoing(&mut self.state, now, inner(source), to(destination), flags)
             }
             Transport::Udp { source, destination } => {
-                udp::outgoing(&mut self.state, now, inner(source), remote(destination))
+                udp::outgoing(&mut self.state, now, inner(source), to(destination))
             }
             Transport::Echo { kind, identifier } => {
-                icmp_query::outgoing(&mut self.state, now, inner(identifier), remote(0), kind)
+                icmp_query::outgoing(&mut self.state, now, inner(identifier), to(0), kind)
             }
             Transport::IcmpError => Err(DropReason::IcmpNotTranslated.into()),
         }
     }
 
     /// RFC 6146 §3.5: the inside endpoint of a packet from outside.
-    fn mapped_by(&mut self, now: Tick, arrival: &FromOutside, transport: &Transport) -> Result<Inner, DropReason> {
+    fn mapped_by(&mut self, now: Tick, arrival: &FromOutside, transport: &Transport) -> Result<Receiver, DropReason> {
         let outer = |port| Outer { address: arrival.destination, port };
         let remote = |port| Remote { address: arrival.source, port };
         match *transport {

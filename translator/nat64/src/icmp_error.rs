@@ -6,9 +6,10 @@ use packet::{Checksum, Packet};
 
 use crate::arrival::{FromInside, FromOutside};
 use crate::network::Network;
+use crate::prefixes::Prefixes;
 use crate::reply::{LONGEST_ERROR4, LONGEST_ERROR6};
 use crate::state::{Found, State};
-use crate::tuple::{Inner, Outer, Protocol, Remote};
+use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote};
 use crate::xlat::Addresses;
 use crate::xlat::icmp::Mtus;
 use crate::xlat::icmp_error::{NewError, Quote, translate};
@@ -18,7 +19,7 @@ use crate::{Config, DropReason};
 /// Turns an error from a peer, or from any router on the way to it, into one from pool4 to the remote.
 pub(crate) fn outgoing(
     state: &State,
-    config: &Config,
+    (config, prefixes): (&Config, &Prefixes),
     packet: &mut Packet<'_>,
     arrival: &FromInside,
     identification: u16,
@@ -26,7 +27,7 @@ pub(crate) fn outgoing(
     let (message, quote) = read(packet, &arrival.network)?;
     let (source, inner) = match quote.addresses {
         Addresses::V4 { source, destination } => (Some(source), destination.to_ipv6_mapped()),
-        Addresses::V6 { source, destination } => (config.pool6.extract(source), destination),
+        Addresses::V6 { source, destination } => (prefixes.extract(source).map(|(source, _)| source), destination),
     };
     // An error goes to whom it is about.
     let source = source.filter(|source| *source == arrival.destination).ok_or(DropReason::IcmpErrorWithoutSession)?;
@@ -53,7 +54,7 @@ pub(crate) fn outgoing(
 /// Turns an error from the IPv4 internet into one to the peer whose packet it quotes.
 pub(crate) fn incoming(
     state: &State,
-    config: &Config,
+    (config, prefixes): (&Config, &Prefixes),
     packet: &mut Packet<'_>,
     arrival: &FromOutside,
 ) -> Result<(), DropReason> {
@@ -64,10 +65,11 @@ pub(crate) fn incoming(
     }
     let outer = Outer { address: source, port: quote.ports.0 };
     let remote = remote_of(&quote, Remote { address: destination, port: quote.ports.1 });
-    let Found { bib: Some(bib), session: Some(_) } = state.search_incoming(quote.protocol, outer, remote) else {
+    let Found { bib: Some(bib), session: session @ Some(_) } = state.search_incoming(quote.protocol, outer, remote)
+    else {
         return Err(DropReason::IcmpErrorWithoutSession);
     };
-    let inner = state.mapping(quote.protocol, bib).inner;
+    let Receiver { inner, prefix } = state.receiver(quote.protocol, bib, session);
     let (addresses, quoted, longest) = match inner.ipv4() {
         Some(peer) => (
             Addresses::V4 { source: arrival.source, destination: peer },
@@ -75,8 +77,8 @@ pub(crate) fn incoming(
             LONGEST_ERROR4,
         ),
         None => (
-            Addresses::V6 { source: config.pool6.embed(arrival.source), destination: inner.address },
-            Addresses::V6 { source: inner.address, destination: config.pool6.embed(destination) },
+            Addresses::V6 { source: prefixes.embed(prefix, arrival.source), destination: inner.address },
+            Addresses::V6 { source: inner.address, destination: prefixes.embed(prefix, destination) },
             LONGEST_ERROR6,
         ),
     };

@@ -31,6 +31,7 @@ mod pairing;
 mod peers;
 mod policy;
 mod pool4;
+mod prefixes;
 mod probe;
 mod reply;
 mod session;

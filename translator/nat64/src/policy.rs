@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 
 use crate::config::{ErrorSource4, Hairpinning};
 use crate::drop::Refusal;
+use crate::prefixes::Prefixes;
 use crate::reply::Reply;
 use crate::special_purpose::{REGISTRY, Reach, special_purpose};
 use crate::tuple::{Inner, Protocol, Transport};
@@ -31,8 +32,7 @@ pub(crate) struct Policy {
     hairpinning: Hairpinning,
     allow: Vec<Ipv4Net>,
     denied_ports: Vec<(Protocol, u16)>,
-    /// The bits of pool6, and which of an address's they are.
-    pool6: (u128, u128),
+    pub(crate) prefixes: Prefixes,
 }
 
 impl Policy {
@@ -52,7 +52,6 @@ impl Policy {
         for address in own_addresses.iter().chain(&pool4) {
             suspects[usize::from(address.octets()[0])] = true;
         }
-        let net = config.pool6.net();
         Self {
             suspects,
             own_addresses,
@@ -60,7 +59,7 @@ impl Policy {
             hairpinning: config.hairpinning,
             allow: config.allow.clone(),
             denied_ports: config.denied_ports.clone(),
-            pool6: (net.network().to_bits(), net.netmask().to_bits()),
+            prefixes: Prefixes::new(&config.pool6),
         }
     }
 
@@ -87,7 +86,7 @@ impl Policy {
         if is_low || source.is_multicast() || source.is_unicast_link_local() {
             return Err(DropReason::IllegalSource);
         }
-        if bits & self.pool6.1 == self.pool6.0 { Err(DropReason::SourceInPool6) } else { Ok(()) }
+        if self.prefixes.contain(source) { Err(DropReason::SourceInPool6) } else { Ok(()) }
     }
 
     /// Whether an inside host may have this address, of whatever family it is.

@@ -6,10 +6,11 @@
 use crate::bib::BibIndex;
 use crate::hash::SipKey;
 use crate::index_table::IndexTable;
+use crate::prefixes::PrefixIndex;
 use crate::slab::Slab;
 use crate::tcp::TcpState;
 use crate::timers::{Lifetime, Lifetimes, Tick};
-use crate::tuple::Remote;
+use crate::tuple::{Remote, SpokenTo};
 
 /// Place of a session; valid as long as the session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) remote: Remote,
     /// Closed for what is not TCP.
     pub(crate) tcp: TcpState,
+    /// What the inside last spoke to it under.
+    pub(crate) prefix: PrefixIndex,
     lifetime: Lifetime,
     pub(crate) expires: Tick,
     older: u32,
@@ -78,12 +81,11 @@ impl Sessions {
         &mut self,
         now: Tick,
         bib: BibIndex,
-        remote: Remote,
-        tcp: TcpState,
-        lifetime: Lifetime,
+        SpokenTo { remote, prefix }: SpokenTo,
+        (tcp, lifetime): (TcpState, Lifetime),
     ) -> SessionIndex {
         let expires = now.after(self.lifetimes.of(lifetime));
-        let session = Session { bib, remote, tcp, lifetime, expires, older: NONE, newer: NONE };
+        let session = Session { bib, remote, tcp, prefix, lifetime, expires, older: NONE, newer: NONE };
         let key = self.key;
         let index = self.sessions.insert(session);
         let sessions = &self.sessions;
@@ -121,6 +123,10 @@ impl Sessions {
 
     pub(crate) fn set_tcp(&mut self, index: SessionIndex, tcp: TcpState) {
         self.sessions[index.0].tcp = tcp;
+    }
+
+    pub(crate) fn set_prefix(&mut self, index: SessionIndex, prefix: PrefixIndex) {
+        self.sessions[index.0].prefix = prefix;
     }
 
     /// Gives every session the lifetime it would have had. All of one queue move by the same time: it stays in order.
@@ -202,12 +208,16 @@ mod tests {
         Remote { address: "192.0.2.1".parse().unwrap(), port }
     }
 
+    fn spoken_to(port: u16) -> SpokenTo {
+        SpokenTo { remote: remote(port), prefix: PrefixIndex::FIRST }
+    }
+
     fn at(secs: u64) -> Tick {
         Tick::default().after(Duration::from_secs(secs))
     }
 
     fn udp(sessions: &mut Sessions, now: Tick, port: u16) -> SessionIndex {
-        sessions.insert(now, BIB, remote(port), TcpState::Closed, Lifetime::UdpDefault)
+        sessions.insert(now, BIB, spoken_to(port), (TcpState::Closed, Lifetime::UdpDefault))
     }
 
     #[test]
@@ -233,7 +243,7 @@ mod tests {
     fn a_shorter_lifetime_expires_first_whatever_the_order() {
         let mut sessions = table();
         udp(&mut sessions, at(0), 1);
-        let short = sessions.insert(at(1), BIB, remote(2), TcpState::Trans, Lifetime::TcpTrans);
+        let short = sessions.insert(at(1), BIB, spoken_to(2), (TcpState::Trans, Lifetime::TcpTrans));
 
         assert_eq!(sessions.next_expiry(), Some(at(1).after(TCP_TRANS)));
         assert_eq!(sessions.expired(at(1).after(TCP_TRANS)), Some(short));

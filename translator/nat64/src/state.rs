@@ -15,10 +15,11 @@ use crate::held::HeldSyns;
 use crate::hints::Hints;
 use crate::peers::Peers;
 use crate::pool4::{self, PortPool};
+use crate::prefixes::PrefixIndex;
 use crate::session::{Session, SessionIndex, Sessions};
 use crate::tcp::TcpState;
 use crate::timers::{Lifetime, Tick};
-use crate::tuple::{Inner, Outer, Protocol, Remote};
+use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote, SpokenTo};
 use crate::{Config, DropReason, TableSize};
 
 #[derive(Debug)]
@@ -60,7 +61,7 @@ pub(crate) enum Expired {
     /// A SYN from outside met none from inside, and is to be answered (RFC 5382 REQ-4).
     Syn(Box<[u8]>),
     /// A session may still be in use: the inside endpoint is to be asked (RFC 6146 §3.5.2.2).
-    Probe { inner: Inner, remote: Remote },
+    Probe { to: Receiver, from: Remote },
 }
 
 impl State {
@@ -92,18 +93,22 @@ impl State {
 
     /// What is known of a packet from inside. Its session is looked for first where the last one like it stood.
     #[inline]
-    pub(crate) fn find_outgoing(&mut self, protocol: Protocol, inner: Inner, remote: Remote) -> Found {
+    pub(crate) fn find_outgoing(&mut self, protocol: Protocol, inner: Inner, to: SpokenTo) -> Found {
+        let SpokenTo { remote, prefix } = to;
         let tables = &self.tables[protocol as usize];
         let hint = tables.outgoing.get(inner.port, remote);
         if let Some(session) = tables.sessions.at(hint)
             && session.remote == remote
+            && session.prefix == prefix
             && tables.bib.entry(session.bib).inner == inner
         {
             return Found { bib: Some(session.bib), session: Some(hint) };
         }
         let found = self.search_outgoing(protocol, inner, remote);
         if let Some(session) = found.session {
-            self.tables[protocol as usize].outgoing.set(inner.port, remote, session);
+            let tables = &mut self.tables[protocol as usize];
+            tables.sessions.set_prefix(session, prefix);
+            tables.outgoing.set(inner.port, remote, session);
         }
         found
     }
@@ -140,6 +145,13 @@ impl State {
 
     pub(crate) fn mapping(&self, protocol: Protocol, bib: BibIndex) -> &BibEntry {
         self.tables[protocol as usize].bib.entry(bib)
+    }
+
+    /// Whom a packet of a session from outside is for; without a session, of one that is about to start.
+    pub(crate) fn receiver(&self, protocol: Protocol, bib: BibIndex, session: Option<SessionIndex>) -> Receiver {
+        let tables = &self.tables[protocol as usize];
+        let prefix = session.map_or(PrefixIndex::FIRST, |session| tables.sessions.session(session).prefix);
+        Receiver { inner: tables.bib.entry(bib).inner, prefix }
     }
 
     /// Whether a packet from outside may start a session with a mapping.
@@ -215,7 +227,7 @@ impl State {
         now: Tick,
         protocol: Protocol,
         bib: BibIndex,
-        remote: Remote,
+        to: SpokenTo,
         (tcp, lifetime): (TcpState, Lifetime),
     ) -> Result<(), DropReason> {
         if self.sessions() >= self.limits.sessions as usize {
@@ -229,8 +241,8 @@ impl State {
         }
         peer.sessions += 1;
         mapping.sessions += 1;
-        tables.filter.session_added(bib, remote.address);
-        tables.sessions.insert(now, bib, remote, tcp, lifetime);
+        tables.filter.session_added(bib, to.remote.address);
+        tables.sessions.insert(now, bib, to, (tcp, lifetime));
         Ok(())
     }
 
@@ -275,23 +287,24 @@ impl State {
         let tables = &self.tables[protocol as usize];
         let session = tables.sessions.session(index);
         if session.tcp.is_probed_at_expiry() {
-            let (inner, remote) = (tables.bib.entry(session.bib).inner, session.remote);
+            let to = Receiver { inner: tables.bib.entry(session.bib).inner, prefix: session.prefix };
+            let from = session.remote;
             self.set_tcp(now, index, TcpState::Trans, Some(Lifetime::TcpTrans));
-            return Some(Expired::Probe { inner, remote });
+            return Some(Expired::Probe { to, from });
         }
         self.remove_session(protocol, index);
         Some(Expired::Session)
     }
 
     /// Removes every session that `keep` refuses, and with the last of a mapping the mapping.
-    pub(crate) fn retain(&mut self, keep: impl Fn(Protocol, &BibEntry, Remote) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl Fn(Protocol, &BibEntry, &Session) -> bool) {
         for protocol in Protocol::ALL {
             for place in self.tables[protocol as usize].sessions.places() {
                 let tables = &self.tables[protocol as usize];
                 let refused = tables
                     .sessions
                     .at(place)
-                    .is_some_and(|session| !keep(protocol, tables.bib.entry(session.bib), session.remote));
+                    .is_some_and(|session| !keep(protocol, tables.bib.entry(session.bib), session));
                 if refused {
                     self.remove_session(protocol, place);
                 }
@@ -321,6 +334,17 @@ impl State {
                 tables.filter = Filter::new(self.table_key, config.filtering);
                 for session in tables.sessions.places().filter_map(|place| tables.sessions.at(place)) {
                     tables.filter.session_added(session.bib, session.remote.address);
+                }
+            }
+        }
+    }
+
+    /// Gives every session the prefix that `other` finds for its own, if it finds one.
+    pub(crate) fn change_prefixes(&mut self, other: impl Fn(PrefixIndex) -> Option<PrefixIndex>) {
+        for tables in &mut self.tables {
+            for place in tables.sessions.places() {
+                if let Some(prefix) = tables.sessions.at(place).and_then(|session| other(session.prefix)) {
+                    tables.sessions.set_prefix(place, prefix);
                 }
             }
         }

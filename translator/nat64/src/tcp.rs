@@ -8,7 +8,7 @@ use crate::DropReason;
 use crate::drop::Refusal;
 use crate::state::State;
 use crate::timers::{Lifetime, Tick};
-use crate::tuple::{Inner, Outer, Protocol, Remote};
+use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote, SpokenTo};
 
 /// The states of RFC 6146 §3.5.2.2, by their names there. V6 is inside, also for peers that speak IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,18 +112,18 @@ pub(crate) fn outgoing(
     state: &mut State,
     now: Tick,
     inner: Inner,
-    remote: Remote,
+    to: SpokenTo,
     flags: Flags,
 ) -> Result<Outer, Refusal> {
     let event = Event::from_inside(flags);
-    let found = state.find_outgoing(Protocol::Tcp, inner, remote);
+    let found = state.find_outgoing(Protocol::Tcp, inner, to);
     match (found.bib, found.session) {
         (Some(bib), Some(session)) => {
             let (tcp, lifetime) = state.tcp(session).next(event);
             state.set_tcp(now, session, tcp, lifetime);
             Ok(state.mapping(Protocol::Tcp, bib).outer)
         }
-        (known, _) if event == Event::V6Syn => state.open_tcp(now, (inner, remote), known),
+        (known, _) if event == Event::V6Syn => state.open_tcp(now, (inner, to), known),
         // RFC 6146 §3.5.2.2, CLOSED: with a BIB entry the segment is translated, and nothing is remembered.
         (Some(bib), None) => Ok(state.mapping(Protocol::Tcp, bib).outer),
         (None, _) => Err(DropReason::NoSession.into()),
@@ -137,7 +137,7 @@ pub(crate) fn incoming(
     outer: Outer,
     remote: Remote,
     flags: Flags,
-) -> Result<Inner, DropReason> {
+) -> Result<Receiver, DropReason> {
     let event = Event::from_outside(flags);
     let found = state.find_incoming(Protocol::Tcp, outer, remote);
     let bib = found.bib.ok_or(DropReason::NoBibEntry)?;
@@ -148,12 +148,18 @@ pub(crate) fn incoming(
         }
         None if event == Event::V4Syn => {
             state.admits(Protocol::Tcp, bib, remote)?;
-            state.add_session(now, Protocol::Tcp, bib, remote, (TcpState::V4Init, Lifetime::TcpTrans))?;
+            state.add_session(
+                now,
+                Protocol::Tcp,
+                bib,
+                SpokenTo::first(remote),
+                (TcpState::V4Init, Lifetime::TcpTrans),
+            )?;
             state.forget_held(outer, remote);
         }
         None => return Err(DropReason::NoSession),
     }
-    Ok(state.mapping(Protocol::Tcp, bib).inner)
+    Ok(state.receiver(Protocol::Tcp, bib, found.session))
 }
 
 #[cfg(test)]

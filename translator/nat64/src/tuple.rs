@@ -9,6 +9,7 @@ use packet::{Family, SegmentKind, protocol, udp};
 
 use crate::DropReason;
 use crate::drop::Refusal;
+use crate::prefixes::PrefixIndex;
 use crate::reply::Reply;
 
 /// A transport address inside, RFC 6146's (X',x). IPv4 peers are ::ffff:a.b.c.d.
@@ -30,6 +31,27 @@ pub(crate) struct Outer {
 pub(crate) struct Remote {
     pub(crate) address: Ipv4Addr,
     pub(crate) port: u16,
+}
+
+/// What a packet from inside speaks to. Together they are RFC 6146's (Y',y).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpokenTo {
+    pub(crate) remote: Remote,
+    pub(crate) prefix: PrefixIndex,
+}
+
+/// Whom a packet from outside is for, and the prefix under which that sees its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receiver {
+    pub(crate) inner: Inner,
+    pub(crate) prefix: PrefixIndex,
+}
+
+impl SpokenTo {
+    /// What has spoken itself: nobody inside has chosen a prefix yet.
+    pub(crate) const fn first(remote: Remote) -> Self {
+        Self { remote, prefix: PrefixIndex::FIRST }
+    }
 }
 
 impl Inner {

@@ -166,7 +166,7 @@ fn peer_snapshot(now: Instant, name: &Name, peer: &Peer, stats: &BTreeMap<Public
 
 fn engine_config(gateway: &Gateway, own_addresses: Vec<Ipv4Addr>) -> nat64::Config {
     nat64::Config {
-        pool6: gateway.pool6,
+        pool6: vec![gateway.pool6],
         pool4: vec![Pool4 { address: gateway.pool4(), ports: FIRST_PORT..=u16::MAX }],
         ipv4_peers: gateway.ipv4_prefix,
         address6: gateway.address6,

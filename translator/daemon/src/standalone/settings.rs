@@ -78,7 +78,7 @@ impl Settings {
         let is_allowed = |address: &Ipv4Addr| self.allow.iter().any(|prefix| prefix.contains(address));
         let own_addresses = surroundings.own_addresses.iter().filter(|address| !is_allowed(address));
         Config {
-            pool6: self.pool6,
+            pool6: vec![self.pool6],
             pool4: pool4.collect(),
             // Nobody inside speaks IPv4.
             ipv4_peers: Ipv4Addr::UNSPECIFIED.into(),

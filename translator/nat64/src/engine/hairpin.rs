@@ -13,7 +13,7 @@ use crate::drop::Refusal;
 use crate::network;
 use crate::reply::Reply;
 use crate::timers::Tick;
-use crate::tuple::Transport;
+use crate::tuple::{Receiver, Transport};
 use crate::xlat::fragment::{Cutting, Train, fragments};
 use crate::xlat::size;
 use crate::xlat::transport::Port;
@@ -37,12 +37,14 @@ impl Engine {
         }
         let outer = self.mapping_for(now, arrival, transport)?;
         let seen = FromOutside { network: arrival.network, source: outer.address, destination: arrival.destination };
-        let inner = self
+        let Receiver { inner, prefix } = self
             .mapped_by(now, &seen, &transport.sent_from(outer.port))
             .map_err(|reason| Refusal { reason, reply: unsolicited::answer(transport, reason) })?;
         let addresses = match inner.ipv4() {
             Some(destination) => Addresses::V4 { source: outer.address, destination },
-            None => Addresses::V6 { source: self.config.pool6.embed(outer.address), destination: inner.address },
+            None => {
+                Addresses::V6 { source: self.policy.prefixes.embed(prefix, outer.address), destination: inner.address }
+            }
         };
         let wire_len = size::on_the_wire(packet, &arrival.network, transport, addresses.family());
         let mtu = size::mtu_inside(&self.config, &arrival.network, addresses.family());
@@ -64,9 +66,9 @@ impl Engine {
     /// An error about a packet that went the same way.
     fn hairpin_error(&mut self, packet: &mut Packet<'_>, arrival: &FromInside) -> Result<Passed, Refusal> {
         let identification = self.identifications.take(arrival.destination, 1);
-        icmp_error::outgoing(&self.state, &self.config, packet, arrival, identification)?;
+        icmp_error::outgoing(&self.state, (&self.config, &self.policy.prefixes), packet, arrival, identification)?;
         let seen = arrival::from_outside(self.state.pool(), packet.bytes())?;
-        icmp_error::incoming(&self.state, &self.config, packet, &seen)?;
+        icmp_error::incoming(&self.state, (&self.config, &self.policy.prefixes), packet, &seen)?;
         self.stats.hairpinned.count(1, packet.len());
         self.send_back(packet, Cutting { mtu: self.config.mtu6, identification: 0 }, None)
     }

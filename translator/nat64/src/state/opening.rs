@@ -8,7 +8,7 @@ use crate::peers::PeerIndex;
 use crate::reply::Reply;
 use crate::tcp::TcpState;
 use crate::timers::{Lifetime, Tick};
-use crate::tuple::{Inner, Outer, Protocol, Remote};
+use crate::tuple::{Inner, Outer, Protocol, SpokenTo};
 
 impl State {
     /// Starts a session from inside, with a new BIB entry if the inside endpoint has none (RFC 6146 §3.5.1.1).
@@ -16,11 +16,11 @@ impl State {
         &mut self,
         now: Tick,
         protocol: Protocol,
-        (inner, remote): (Inner, Remote),
+        (inner, to): (Inner, SpokenTo),
         known: Option<BibIndex>,
         (tcp, lifetime): (TcpState, Lifetime),
     ) -> Result<Outer, Refusal> {
-        self.open_with(now, protocol, (inner, remote), (known, None), (tcp, lifetime))
+        self.open_with(now, protocol, (inner, to), (known, None), (tcp, lifetime))
     }
 
     /// RFC 6146 §3.5.2.2: starts a connection from inside. If its other end has sent a SYN already, the two are one
@@ -28,16 +28,16 @@ impl State {
     pub(crate) fn open_tcp(
         &mut self,
         now: Tick,
-        (inner, remote): (Inner, Remote),
+        (inner, to): (Inner, SpokenTo),
         known: Option<BibIndex>,
     ) -> Result<Outer, Refusal> {
         let own = known.map(|bib| self.mapping(Protocol::Tcp, bib).outer);
-        let held = self.held.find(remote, own);
+        let held = self.held.find(to.remote, own);
         let opening = (TcpState::V6Init, Lifetime::TcpTrans);
-        let outer = self.open_with(now, Protocol::Tcp, (inner, remote), (known, held), opening)?;
+        let outer = self.open_with(now, Protocol::Tcp, (inner, to), (known, held), opening)?;
         if held == Some(outer) {
-            self.held.forget(outer, remote);
-            let found = self.search_incoming(Protocol::Tcp, outer, remote);
+            self.held.forget(outer, to.remote);
+            let found = self.search_incoming(Protocol::Tcp, outer, to.remote);
             if let Some(session) = found.session {
                 self.set_tcp(now, session, TcpState::Established, Some(Lifetime::TcpEst));
             }
@@ -49,7 +49,7 @@ impl State {
         &mut self,
         now: Tick,
         protocol: Protocol,
-        (inner, remote): (Inner, Remote),
+        (inner, to): (Inner, SpokenTo),
         (known, wanted): (Option<BibIndex>, Option<Outer>),
         (tcp, lifetime): (TcpState, Lifetime),
     ) -> Result<Outer, Refusal> {
@@ -67,7 +67,7 @@ impl State {
             None => self.add_mapping(protocol, inner, peer, wanted).map_err(full)?,
         };
         let outer = self.mapping(protocol, bib).outer;
-        match self.add_session(now, protocol, bib, remote, (tcp, lifetime)) {
+        match self.add_session(now, protocol, bib, to, (tcp, lifetime)) {
             Ok(()) => Ok(outer),
             Err(reason) => {
                 self.remove_mapping_if_idle(protocol, bib);

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+use contract::Pool6;
 use nat64::{Config, Filtering, Hairpinning, Limits, Protocol, Refresh, StaticMapping};
 use proptest::prelude::*;
 
-use crate::lab::{Lab, Outcome, POOL4, at, echo, see, tcp, udp, via};
+use crate::lab::{Lab, Outcome, POOL4, at, echo, see, tcp, udp};
 use crate::model::{Fate, Model, Sent, sorted};
 
 const INNERS: [&str; 6] = [
@@ -20,27 +21,63 @@ const INNERS: [&str; 6] = [
 ];
 const REMOTES: [&str; 4] = ["9.9.9.9:443", "9.9.9.9:444", "1.1.1.1:443", "8.8.8.8:53"];
 const PREFIXES: [&str; 3] = ["2001:db8::/64", "198.18.0.0/16", "::/0"];
+const POOL6: [&str; 3] = ["64:ff9b::/96", "2001:db8:64::/48", "2001:db8:65::/96"];
 const FIRST_PORT: u16 = 2000;
 
 #[derive(Clone, Debug)]
 enum Step {
-    FromInside { sent: Sent, inner: usize, remote: usize },
-    Hairpin { sent: Sent, inner: usize, port: u16 },
-    FromOutside { sent: Sent, remote: usize, port: u16 },
+    FromInside {
+        sent: Sent,
+        inner: usize,
+        remote: usize,
+    },
+    Hairpin {
+        sent: Sent,
+        inner: usize,
+        port: u16,
+    },
+    FromOutside {
+        sent: Sent,
+        remote: usize,
+        port: u16,
+    },
     Passes(u64),
-    Adds { protocol: Protocol, inner: usize, port: u16 },
-    Removes { protocol: Protocol, port: u16 },
+    Adds {
+        protocol: Protocol,
+        inner: usize,
+        port: u16,
+    },
+    Removes {
+        protocol: Protocol,
+        port: u16,
+    },
     Leaves(usize),
-    Reconfigures { ports: u16, by_address: bool, hairpins: bool, inside_only: bool, denies: bool, udp_secs: u64 },
+    Reconfigures {
+        ports: u16,
+        by_address: bool,
+        hairpins: bool,
+        inside_only: bool,
+        denies: bool,
+        turns: bool,
+        udp_secs: u64,
+    },
 }
 
 fn sent() -> impl Strategy<Value = Sent> {
-    let tcp = || proptest::sample::select(vec!["S", "SA", "A", "FA", "R"]);
-    prop_oneof![
-        4 => tcp().prop_map(|flags| Sent { protocol: Protocol::Tcp, flags }),
-        2 => Just(Sent { protocol: Protocol::Udp, flags: "" }),
-        1 => proptest::sample::select(vec!["S", ""]).prop_map(|flags| Sent { protocol: Protocol::Icmp, flags }),
-    ]
+    let tcp = proptest::sample::select(vec!["S", "SA", "A", "FA", "R"]);
+    let kind = prop_oneof![
+        4 => tcp.prop_map(|flags| (Protocol::Tcp, flags)),
+        2 => Just((Protocol::Udp, "")),
+        1 => proptest::sample::select(vec!["S", ""]).prop_map(|flags| (Protocol::Icmp, flags)),
+    ];
+    let prefix = proptest::sample::select(pool6(false));
+    (kind, prefix).prop_map(|((protocol, flags), prefix)| Sent { protocol, flags, prefix })
+}
+
+/// The prefixes in one order or the other, once without the last.
+fn pool6(is_turned: bool) -> Vec<Pool6> {
+    let nets = if is_turned { vec![POOL6[1], POOL6[0]] } else { POOL6.to_vec() };
+    nets.into_iter().map(|net| net.parse().unwrap()).collect()
 }
 
 fn protocol() -> impl Strategy<Value = Protocol> {
@@ -63,9 +100,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(protocol, inner, port)| Step::Adds { protocol, inner, port }),
         1 => (protocol(), port()).prop_map(|(protocol, port)| Step::Removes { protocol, port }),
         1 => (0..PREFIXES.len()).prop_map(Step::Leaves),
-        1 => (2u16..9, any::<[bool; 4]>(), 120u64..400).prop_map(
-            |(ports, [by_address, hairpins, inside_only, denies], udp_secs)| Step::Reconfigures {
-                ports, by_address, hairpins, inside_only, denies, udp_secs,
+        1 => (2u16..9, any::<[bool; 5]>(), 120u64..400).prop_map(
+            |(ports, [by_address, hairpins, inside_only, denies, turns], udp_secs)| Step::Reconfigures {
+                ports, by_address, hairpins, inside_only, denies, turns, udp_secs,
             }
         ),
     ]
@@ -100,8 +137,8 @@ fn endpoints(sent: Sent, bytes: &[u8], is_towards_inside: bool) -> (SocketAddr, 
 }
 
 /// How a peer sees an IPv4 endpoint.
-fn seen_by(inner: SocketAddr, endpoint: SocketAddrV4) -> SocketAddr {
-    if inner.is_ipv6() { at(&via(&endpoint.to_string())) } else { endpoint.into() }
+fn seen_by(inner: SocketAddr, under: Pool6, endpoint: SocketAddrV4) -> SocketAddr {
+    if inner.is_ipv6() { SocketAddr::new(under.embed(*endpoint.ip()).into(), endpoint.port()) } else { endpoint.into() }
 }
 
 fn check_fate(lab: &mut Lab, sent: Sent, outcome: Outcome, fate: Fate) {
@@ -110,12 +147,12 @@ fn check_fate(lab: &mut Lab, sent: Sent, outcome: Outcome, fate: Fate) {
         (Outcome::Sent(bytes), Fate::Outside { from, to }) => {
             assert_eq!(endpoints(sent, &bytes, false), (from.into(), to.into()));
         }
-        (Outcome::Sent(bytes), Fate::Inside { from, to }) => {
-            assert_eq!(endpoints(sent, &bytes, true), (seen_by(to, from), to));
+        (Outcome::Sent(bytes), Fate::Inside { from, under, to }) => {
+            assert_eq!(endpoints(sent, &bytes, true), (seen_by(to, under, from), to));
         }
-        (Outcome::Taken, Fate::Hairpinned { from, to }) => {
+        (Outcome::Taken, Fate::Hairpinned { from, under, to }) => {
             assert_eq!(transmits.len(), 1);
-            assert_eq!(endpoints(sent, &transmits[0].bytes, true), (seen_by(to, from), to));
+            assert_eq!(endpoints(sent, &transmits[0].bytes, true), (seen_by(to, under, from), to));
         }
         (Outcome::Taken, Fate::Held) => assert!(transmits.is_empty()),
         (Outcome::Dropped(reason), Fate::Dropped(expected)) => assert_eq!(reason, expected),
@@ -124,7 +161,7 @@ fn check_fate(lab: &mut Lab, sent: Sent, outcome: Outcome, fate: Fate) {
 }
 
 fn from_inside(lab: &mut Lab, model: &mut Model, sent: Sent, inner: &str, remote: &str) {
-    let to = if inner.starts_with('[') { via(remote) } else { remote.to_owned() };
+    let to = seen_by(at(inner), sent.prefix, remote.parse().unwrap()).to_string();
     let outcome = lab.inside(&packet(sent, inner, &to, at(inner).port()));
     let bib: Vec<_> = lab.engine.bib().collect();
     let learn = |protocol, inner| {
@@ -166,9 +203,10 @@ fn take(lab: &mut Lab, model: &mut Model, step: Step) {
             lab.engine.forget_inside(PREFIXES[prefix].parse().unwrap());
             model.leaves(PREFIXES[prefix].parse().unwrap());
         }
-        Step::Reconfigures { ports, by_address, hairpins, inside_only, denies, udp_secs } => {
+        Step::Reconfigures { ports, by_address, hairpins, inside_only, denies, turns, udp_secs } => {
             lab.reconfigure(|config| {
                 config.pool4[0].ports = FIRST_PORT..=FIRST_PORT + ports;
+                config.pool6 = pool6(turns);
                 config.filtering =
                     if by_address { Filtering::AddressDependent } else { Filtering::EndpointIndependent };
                 config.hairpinning = if hairpins { Hairpinning::On } else { Hairpinning::Off };
@@ -199,6 +237,7 @@ fn check_tables(lab: &Lab, model: &Model) {
 
 fn small(config: &mut Config) {
     config.pool4[0].ports = FIRST_PORT..=FIRST_PORT + 5;
+    config.pool6 = pool6(false);
     config.limits =
         Limits { bib_entries: 10, sessions: 24, bib_entries_per_peer: 6, sessions_per_peer: 10, ..Limits::default() };
 }

@@ -257,11 +257,11 @@ fn a_smaller_pool_another_prefix_or_other_peers_forget_what_they_no_longer_have(
     let port = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.port();
     lab.inside(&udp(PEER, DNS, b"")).sent();
 
-    lab.reconfigure(|config| config.pool6 = "2001:db8:64::/96".parse().unwrap());
+    lab.reconfigure(|config| config.pool6 = vec!["2001:db8:64::/96".parse().unwrap()]);
     assert_eq!(lab.sizes(), (1, 1));
     lab.reconfigure(|config| config.ipv4_peers = "198.19.0.0/16".parse().unwrap());
     assert_eq!(lab.sizes(), (0, 0));
-    lab.reconfigure(|config| config.pool6 = "64:ff9b::/96".parse().unwrap());
+    lab.reconfigure(|config| config.pool6 = vec!["64:ff9b::/96".parse().unwrap()]);
     let again = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.port();
     assert!(port > 0 && again > 0);
     lab.reconfigure(|config| config.pool4 = vec![Pool4 { address: POOL4, ports: 1..=1000 }]);

@@ -31,6 +31,8 @@ mod nat64;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod prefixes;
+#[cfg(test)]
 mod reassembly;
 #[cfg(test)]
 mod sizes;

@@ -68,7 +68,7 @@ fn a_mapping_stays_as_long_as_its_endpoints_are_possible() {
     let mut lab = lab_with(&[mapping(Protocol::Udp, 5000, WEB), mapping(Protocol::Udp, 6000, PEER)]);
     lab.outside(&udp(DNS, &outer(5000).to_string(), b"")).sent();
 
-    lab.reconfigure(|config| config.pool6 = "2001:db8:64::/96".parse().unwrap());
+    lab.reconfigure(|config| config.pool6 = vec!["2001:db8:64::/96".parse().unwrap()]);
     assert_eq!(lab.sizes(), (2, 0), "its sessions had another prefix");
     lab.reconfigure(|config| config.ipv4_peers = "198.19.0.0/16".parse().unwrap());
     assert_eq!(lab.engine.bib().map(|entry| entry.inner).collect::<Vec<_>>(), [at(WEB)]);

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
+use contract::Pool6;
 use nat64::{Config, DropReason, Filtering, Hairpinning, MappingError, Protocol, Refresh, StaticMapping, TcpState};
 
 use crate::lab::POOL4;
@@ -24,6 +25,8 @@ struct Session {
     inner: SocketAddr,
     remote: SocketAddrV4,
     state: Option<TcpState>,
+    /// The prefix of pool6 the inside used last.
+    prefix: Pool6,
     expires: Instant,
 }
 
@@ -33,14 +36,16 @@ pub(crate) struct Sent {
     pub(crate) protocol: Protocol,
     /// Flags of TCP; `"S"` for an echo request.
     pub(crate) flags: &'static str,
+    /// Of pool6, by which the inside speaks to it.
+    pub(crate) prefix: Pool6,
 }
 
 /// What must come of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Outside { from: SocketAddrV4, to: SocketAddrV4 },
-    Inside { from: SocketAddrV4, to: SocketAddr },
-    Hairpinned { from: SocketAddrV4, to: SocketAddr },
+    Inside { from: SocketAddrV4, under: Pool6, to: SocketAddr },
+    Hairpinned { from: SocketAddrV4, under: Pool6, to: SocketAddr },
     Held,
     Dropped(DropReason),
 }
@@ -67,6 +72,9 @@ impl Model {
     }
 
     pub(crate) fn inside(&mut self, sent: Sent, inner: SocketAddr, to: SocketAddrV4, learn: Learn<'_>) -> Fate {
+        if inner.is_ipv6() && !self.config.pool6.contains(&sent.prefix) {
+            return Fate::Dropped(DropReason::DestinationOutsidePool6);
+        }
         let is_hairpin = *to.ip() == POOL4;
         if is_hairpin && self.config.hairpinning == Hairpinning::Off {
             return Fate::Dropped(DropReason::HairpinningOff);
@@ -91,14 +99,14 @@ impl Model {
             Protocol::Tcp | Protocol::Udp => (outer, to),
         };
         match self.incoming(sent, from, to) {
-            Ok(to) => Fate::Hairpinned { from, to },
+            Ok((to, under)) => Fate::Hairpinned { from, under, to },
             Err(reason) => Fate::Dropped(reason),
         }
     }
 
     pub(crate) fn outside(&mut self, sent: Sent, remote: SocketAddrV4, outer: SocketAddrV4) -> Fate {
         let reason = match self.incoming(sent, remote, outer) {
-            Ok(to) => return Fate::Inside { from: remote, to },
+            Ok((to, under)) => return Fate::Inside { from: remote, under, to },
             Err(reason) => reason,
         };
         let is_held = sent.protocol == Protocol::Tcp
@@ -122,10 +130,11 @@ impl Model {
         remote: SocketAddrV4,
         learn: Learn<'_>,
     ) -> Result<SocketAddrV4, DropReason> {
-        let Sent { protocol, flags } = sent;
+        let Sent { protocol, flags, prefix } = sent;
         let known = self.bib.iter().find(|entry| (entry.protocol, entry.inner) == (protocol, inner)).cloned();
         if let Some(index) = self.session(protocol, inner, remote) {
             self.carry_on(index, true, flags);
+            self.sessions[index].prefix = prefix;
             return Ok(known.expect("a session has a mapping").outer);
         }
         let opens = match protocol {
@@ -133,7 +142,7 @@ impl Model {
             Protocol::Tcp | Protocol::Icmp => flags.contains('S'),
         };
         match (known, opens) {
-            (known, true) => self.open(protocol, inner, remote, known, learn),
+            (known, true) => self.open(sent, inner, remote, known, learn),
             // RFC 6146 §3.5.2.2, CLOSED: a segment with a mapping is translated, and nothing is remembered.
             (Some(entry), false) if protocol == Protocol::Tcp => Ok(entry.outer),
             (_, false) => Err(DropReason::NoSession),
@@ -142,7 +151,7 @@ impl Model {
 
     fn open(
         &mut self,
-        protocol: Protocol,
+        Sent { protocol, prefix, .. }: Sent,
         inner: SocketAddr,
         remote: SocketAddrV4,
         known: Option<Entry>,
@@ -187,7 +196,7 @@ impl Model {
             Protocol::Udp => (None, self.config.lifetimes.udp),
             Protocol::Icmp => (None, self.config.lifetimes.icmp),
         };
-        self.sessions.push(Session { protocol, inner, remote, state, expires: self.now + lifetime });
+        self.sessions.push(Session { protocol, inner, remote, state, prefix, expires: self.now + lifetime });
         Ok(outer)
     }
 
@@ -215,13 +224,18 @@ impl Model {
     }
 
     /// RFC 6146 §3.5, from the IPv4 side.
-    fn incoming(&mut self, sent: Sent, remote: SocketAddrV4, outer: SocketAddrV4) -> Result<SocketAddr, DropReason> {
-        let Sent { protocol, flags } = sent;
+    fn incoming(
+        &mut self,
+        sent: Sent,
+        remote: SocketAddrV4,
+        outer: SocketAddrV4,
+    ) -> Result<(SocketAddr, Pool6), DropReason> {
+        let Sent { protocol, flags, .. } = sent;
         let found = self.bib.iter().find(|entry| (entry.protocol, entry.outer) == (protocol, outer));
         let inner = found.ok_or(DropReason::NoBibEntry)?.inner;
         if let Some(index) = self.session(protocol, inner, remote) {
             self.carry_on(index, false, flags);
-            return Ok(inner);
+            return Ok((inner, self.sessions[index].prefix));
         }
         if protocol == Protocol::Tcp && !flags.contains('S') {
             return Err(DropReason::NoSession);
@@ -245,8 +259,9 @@ impl Model {
             Protocol::Icmp => (None, self.config.lifetimes.icmp),
         };
         self.held.retain(|(to, from, _)| protocol != Protocol::Tcp || (*to, *from) != (outer, remote));
-        self.sessions.push(Session { protocol, inner, remote, state, expires: self.now + lifetime });
-        Ok(inner)
+        let prefix = self.config.pool6[0];
+        self.sessions.push(Session { protocol, inner, remote, state, prefix, expires: self.now + lifetime });
+        Ok((inner, prefix))
     }
 
     /// A packet of a session there is.
@@ -298,7 +313,8 @@ impl Model {
             let may_hairpin = *session.remote.ip() != POOL4 || config.hairpinning == Hairpinning::On;
             let is_denied = config.denied_ports.contains(&(session.protocol, session.remote.port()));
             let is_own = config.own_addresses.contains(session.remote.ip());
-            is_mapped(session) && may_hairpin && !is_denied && !is_own
+            let has_prefix = session.inner.is_ipv4() || config.pool6.contains(&session.prefix);
+            is_mapped(session) && may_hairpin && !is_denied && !is_own && has_prefix
         });
         for session in self.sessions.iter_mut().filter(|session| session.protocol == Protocol::Udp) {
             session.expires = session.expires - before.lifetimes.udp + config.lifetimes.udp;
