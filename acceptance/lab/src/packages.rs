@@ -30,8 +30,9 @@ const LAB: [(&str, &str); 10] = [
     ("util-linux", "nsenter"),
 ];
 
-/// What judges the scripts and the unit that we ship.
-const TESTS: [(&str, &str); 3] = [("dash", "dash"), ("shellcheck", "shellcheck"), ("systemd", "systemd-analyze")];
+/// What judges the scripts and the unit that we ship, and what counts instructions.
+const TESTS: [(&str, &str); 4] =
+    [("dash", "dash"), ("shellcheck", "shellcheck"), ("systemd", "systemd-analyze"), ("valgrind", "valgrind")];
 
 /// The packages whose program is on no path.
 #[must_use]

@@ -1,5 +1,6 @@
-//! `cargo xtask demo | test | tidy`: what a person or the CI runs in this repository.
+//! `cargo xtask demo | test | bench | tidy`: what a person or the CI runs in this repository.
 
+mod bench;
 mod cargo;
 mod demo;
 mod test;
@@ -23,6 +24,8 @@ enum Task {
     Demo(demo::Options),
     /// Run every test, the end-to-end ones included
     Test(test::Options),
+    /// Measure what it costs
+    Bench(bench::Options),
     /// Check what the compiler and clippy do not: layers, sizes, headers, scripts, words
     Tidy,
 }
@@ -41,6 +44,7 @@ fn run(task: &Task) -> Result<ExitCode> {
     match task {
         Task::Demo(options) => demo::run(options),
         Task::Test(options) => test::run(options),
+        Task::Bench(options) => bench::run(options),
         Task::Tidy => tidy::run(),
     }
 }

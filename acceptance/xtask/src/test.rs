@@ -9,7 +9,7 @@ use crate::cargo::{build_binaries, cargo, status};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Leave out the tests of the lab, which need root and take minutes
+    /// Leave out the tests that need root, Debian packages and minutes
     #[arg(long)]
     fast: bool,
     /// Run only tests whose name contains one of these
@@ -52,8 +52,8 @@ fn runner(nextest: bool, options: &Options) -> Vec<String> {
     let mut words: Vec<&str> =
         if nextest { vec!["nextest", "run", "--workspace"] } else { vec!["test", "--workspace"] };
     match (options.fast, nextest) {
-        (true, true) => words.extend(["--filterset", "not (package(lab) and binary(it))"]),
-        (true, false) => words.extend(["--exclude", "lab"]),
+        (true, true) => words.extend(["--filterset", "not (package(lab) and binary(it)) and not package(microbench)"]),
+        (true, false) => words.extend(["--exclude", "lab", "--exclude", "microbench"]),
         (false, _) => {}
     }
     if !nextest {
@@ -73,9 +73,15 @@ mod tests {
     }
 
     #[test]
-    fn fast_leaves_the_lab_out_of_either_runner() {
-        assert_eq!(line(true, true, &[]), "nextest run --workspace --filterset not (package(lab) and binary(it))");
-        assert_eq!(line(false, true, &[]), "test --workspace --exclude lab --no-fail-fast -- --test-threads=2");
+    fn fast_leaves_lab_and_microbench_out_of_either_runner() {
+        assert_eq!(
+            line(true, true, &[]),
+            "nextest run --workspace --filterset not (package(lab) and binary(it)) and not package(microbench)"
+        );
+        assert_eq!(
+            line(false, true, &[]),
+            "test --workspace --exclude lab --exclude microbench --no-fail-fast -- --test-threads=2"
+        );
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! What is counted: each case prepares its packets first, and then does one thing many times.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use nat64::Side;
+use packet::checksum::Sum;
+use packet::segment;
+
+use crate::flows::{Bench, Flow, Inside, SEGMENTS, Transport, Waiting};
+
+/// Something that is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// What it is.
+    pub name: &'static str,
+    /// What it is counted per.
+    pub per: &'static str,
+    /// More instructions than this are a failure.
+    pub bar: Option<u64>,
+    prepare: fn() -> Work,
+}
+
+/// Work that is ready to be done.
+struct Work {
+    /// How many of the case's units it is.
+    units: u64,
+    run: Box<dyn FnMut()>,
+}
+
+/// What the packet of a known flow may cost; a build with overflow checks pays for them too.
+const HIT: Option<u64> = Some(if cfg!(debug_assertions) { 3000 } else { 1700 });
+/// Packets of a case; what is done once for all of them does not show.
+const PACKETS: u32 = 1000;
+/// Packets of one flow come in rows.
+const IN_A_ROW: Duration = Duration::from_micros(1);
+/// Each of many flows has a packet every second.
+const IN_TURN: Duration = Duration::from_millis(1);
+
+/// Every case, in the order they are counted.
+pub const CASES: [Case; 19] = [
+    hit("NAT64 UDP out, one flow", || hits(Inside::Ipv6, Transport::Udp, Side::Inside, 1)),
+    hit("NAT64 UDP in, one flow", || hits(Inside::Ipv6, Transport::Udp, Side::Outside, 1)),
+    hit("NAT64 UDP out, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Udp, Side::Inside, PACKETS)),
+    hit("NAT64 UDP in, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Udp, Side::Outside, PACKETS)),
+    hit("NAT64 TCP out, one flow", || hits(Inside::Ipv6, Transport::Tcp, Side::Inside, 1)),
+    hit("NAT64 TCP in, one flow", || hits(Inside::Ipv6, Transport::Tcp, Side::Outside, 1)),
+    hit("NAT64 TCP out, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Tcp, Side::Inside, PACKETS)),
+    hit("NAT64 TCP in, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Tcp, Side::Outside, PACKETS)),
+    hit("NAT64 ICMP echo out, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Echo, Side::Inside, PACKETS)),
+    hit("NAT64 ICMP echo in, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Echo, Side::Outside, PACKETS)),
+    hit("NAT44 UDP out, 1,000 flows in turn", || hits(Inside::Ipv4, Transport::Udp, Side::Inside, PACKETS)),
+    hit("NAT44 UDP in, 1,000 flows in turn", || hits(Inside::Ipv4, Transport::Udp, Side::Outside, PACKETS)),
+    hit("NAT44 TCP out, 1,000 flows in turn", || hits(Inside::Ipv4, Transport::Tcp, Side::Inside, PACKETS)),
+    hit("NAT64 TCP super-packet of 64 KiB out", || super_packets(Side::Inside)),
+    hit("NAT64 TCP super-packet of 64 KiB in", || super_packets(Side::Outside)),
+    other("NAT64 UDP, new flow", "flow", || new_flows(Transport::Udp)),
+    other("NAT64 TCP, new flow", "flow", || new_flows(Transport::Tcp)),
+    other("checksum of 1500 bytes", "1500 bytes", checksums),
+    other("cutting a super-packet into 1340 bytes", "segment", segments),
+];
+
+const fn hit(name: &'static str, prepare: fn() -> Work) -> Case {
+    Case { name, per: "packet", bar: HIT, prepare }
+}
+
+const fn other(name: &'static str, per: &'static str, prepare: fn() -> Work) -> Case {
+    Case { name, per, bar: None, prepare }
+}
+
+impl Case {
+    /// Does the work, in the one function that is looked at, and says how many units it was.
+    #[must_use]
+    pub fn run(&self) -> u64 {
+        let Work { units, mut run } = (self.prepare)();
+        counted_work(&mut run);
+        case_is_done();
+        units
+    }
+}
+
+/// Callgrind counts between the beginning and the end of this function, which must not end with a jump elsewhere.
+#[inline(never)]
+fn counted_work(run: &mut dyn FnMut()) {
+    run();
+    black_box(());
+}
+
+/// Callgrind takes this for the end of a case.
+#[inline(never)]
+fn case_is_done() {
+    black_box(());
+}
+
+fn flows(inside: Inside, transport: Transport, count: u32) -> Vec<Flow> {
+    (0..PACKETS).map(|number| Flow::new(inside, transport, number % count)).collect()
+}
+
+fn hits(inside: Inside, transport: Transport, side: Side, count: u32) -> Work {
+    let mut bench = Bench::new();
+    let flows = flows(inside, transport, count);
+    let answers = bench.open(&flows);
+    let packets = match side {
+        Side::Inside => Bench::outgoing(&flows),
+        Side::Outside => answers,
+    };
+    passing(bench, side, packets, if count == 1 { IN_A_ROW } else { IN_TURN })
+}
+
+fn super_packets(side: Side) -> Work {
+    let mut bench = Bench::new();
+    let flow = Flow::new(Inside::Ipv6, Transport::Tcp, 1);
+    bench.open(&[flow]);
+    let packets = bench.super_packets(flow, side, 50);
+    passing(bench, side, packets, IN_A_ROW)
+}
+
+fn new_flows(transport: Transport) -> Work {
+    let packets = Bench::opening(&flows(Inside::Ipv6, transport, PACKETS));
+    passing(Bench::new(), Side::Inside, packets, IN_TURN)
+}
+
+fn passing(mut bench: Bench, side: Side, mut packets: Vec<Waiting>, between: Duration) -> Work {
+    Work { units: packets.len() as u64, run: Box::new(move || bench.pass(side, &mut packets, between)) }
+}
+
+fn checksums() -> Work {
+    let bytes = vec![0x5a; 1500];
+    let run = move || {
+        for _ in 0..PACKETS {
+            black_box(Sum::new().bytes(black_box(&bytes)).complete());
+        }
+    };
+    Work { units: u64::from(PACKETS), run: Box::new(run) }
+}
+
+fn segments() -> Work {
+    let mut bench = Bench::new();
+    let flow = Flow::new(Inside::Ipv6, Transport::Tcp, 1);
+    bench.open(&[flow]);
+    let mut packets = bench.super_packets(flow, Side::Inside, 10);
+    let units = packets.len() as u64 * u64::from(SEGMENTS);
+    let run = move || {
+        for packet in &mut packets {
+            let cut = segment::segment(&packet.packet(), |part| {
+                black_box(part);
+            });
+            assert_eq!(cut, Ok(()), "a super-packet can be cut");
+        }
+    };
+    Work { units, run: Box::new(run) }
+}
