@@ -1,11 +1,13 @@
-//! Packets as bytes: borrowed views of the headers, checksums, the virtio-net header, cutting super-packets.
+//! Packets as bytes: borrowed views of the headers, checksums, the virtio-net header, cutting super-packets and merging
+//! packets into them.
 //!
 //! Everything here treats its bytes as hostile. Lengths are checked once, when a view is made (`parse`); afterwards a
-//! view only reads inside what it checked. Nothing here allocates for a packet of ordinary size, and nothing keeps
-//! state.
+//! view only reads inside what it checked. Nothing here allocates for a packet of ordinary size, and nothing but a
+//! coalescer keeps state.
 #![forbid(unsafe_code)]
 
 pub mod checksum;
+pub mod coalesce;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;

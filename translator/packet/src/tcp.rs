@@ -26,12 +26,24 @@ impl Flags {
     pub const PSH: Self = Self(0x08);
     /// The acknowledgment field counts.
     pub const ACK: Self = Self(0x10);
+    /// The urgent pointer counts.
+    pub const URG: Self = Self(0x20);
     /// Congestion window reduced (RFC 3168 §6.1.2).
     pub const CWR: Self = Self(0x80);
 
     /// Whether any flag of `other` is set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Whether the sender waits for an answer, or has nothing more to say: FIN or PSH.
+    pub(crate) const fn ends_data(self) -> bool {
+        self.has(Self(Self::FIN.0 | Self::PSH.0))
+    }
+
+    /// The flags that every segment of a super-packet has.
+    pub(crate) const fn without_end(self) -> Self {
+        Self(self.0 & !(Self::FIN.0 | Self::PSH.0))
     }
 }
 

@@ -1,0 +1,101 @@
+//! Merging the packets of a batch into the super-packets that they could have been cut from (GRO).
+//!
+//! Laws: cutting what comes out gives what went in, except for the identification of IPv4 packets that may not be
+//! fragmented, which means nothing (RFC 6864 §4.1). The packets of a flow stay in order, those that cannot be merged
+//! included. A wrong checksum is never made right: only packets whose checksums were verified are merged.
+
+mod candidate;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use crate::Packet;
+use candidate::{Candidate, Flow};
+use slot::Slot;
+
+/// The longest super-packet, in bytes: what fits the length field of either family.
+pub const LARGEST_SUPER_PACKET: usize = 65_535;
+
+/// The most packets in one: what every kernel that takes UDP super-packets takes (`UDP_MAX_SEGMENTS` was 64 at first).
+pub const MOST_SEGMENTS: u16 = 64;
+
+/// The longest IP packet without a jumbo payload, in bytes (RFC 8200 §3).
+const LARGEST_PACKET: usize = 65_535 + crate::ipv6::HEADER_LEN;
+
+/// Why a packet was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// [`Coalescer::poll`] first.
+    Full,
+    /// Longer than any IP packet.
+    TooLong,
+}
+
+/// Packets in, packets and super-packets out, each in a buffer with [`HEADROOM`](crate::HEADROOM).
+///
+/// Buffers are made when first needed, 64 KiB each, and stay.
+#[derive(Debug)]
+pub struct Coalescer {
+    /// Those in use, in the order they are to leave, then those free.
+    slots: Vec<Slot>,
+    most: usize,
+    /// How many left already.
+    polled: usize,
+    used: usize,
+    /// No packet joins one before this: a packet of unknown flow stands between.
+    barrier: usize,
+}
+
+impl Coalescer {
+    /// Holds at most `most` packets and super-packets, but one at least.
+    pub const fn new(most: usize) -> Self {
+        let most = if most == 0 { 1 } else { most };
+        Self { slots: Vec::new(), most, polled: 0, used: 0, barrier: 0 }
+    }
+
+    /// Takes a packet: copies it, or its payload behind that of the packet before it in its flow.
+    ///
+    /// Anything is taken, as it is, that is no longer than an IP packet can be.
+    ///
+    /// # Errors
+    /// If there is no room for it; nothing has changed then.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        if bytes.len() > LARGEST_PACKET {
+            return Err(Refused::TooLong);
+        }
+        let candidate = Candidate::read(bytes);
+        if let Some(last) = candidate.flow.and_then(|flow| self.last_of(&flow))
+            && last.append(&candidate)
+        {
+            return Ok(());
+        }
+        if self.used == self.most {
+            return Err(Refused::Full);
+        }
+        if self.used == self.slots.len() {
+            self.slots.push(Slot::new());
+        }
+        self.slots[self.used].open(&candidate);
+        self.used += 1;
+        if candidate.flow.is_none() {
+            self.barrier = self.used;
+        }
+        Ok(())
+    }
+
+    /// Only the last one of a flow may grow.
+    fn last_of(&mut self, flow: &Flow) -> Option<&mut Slot> {
+        let from = self.barrier.max(self.polled);
+        self.slots[from..self.used].iter_mut().rev().find(|slot| slot.is_of(flow))
+    }
+
+    /// The next packet or super-packet, in the order of their first packets.
+    pub fn poll(&mut self) -> Option<Packet<'_>> {
+        if self.polled == self.used {
+            (self.polled, self.used, self.barrier) = (0, 0, 0);
+            return None;
+        }
+        self.polled += 1;
+        Some(self.slots[self.polled - 1].finish())
+    }
+}
