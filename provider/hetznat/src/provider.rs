@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use contract::Document;
-use tfplugin5::{Attr, Diagnostic, Diagnostics, Provider, Resources, model, optional};
+use contract::{Document, Key};
+use tfplugin5::{Attr, Diagnostic, Diagnostics, Path, Provider, Resources, Step, model, optional};
 
 use crate::entry::Owner;
 use crate::gateway::Gateway;
@@ -96,8 +96,15 @@ impl Client {
 /// The document's keys are named like the attributes they come from.
 pub(crate) fn diagnose(invalid: &contract::Invalid) -> Diagnostics {
     let diagnostic = Diagnostic::error(invalid.to_string());
-    match invalid.place.key {
-        Some(attribute) => diagnostic.at(attribute).into(),
-        None => diagnostic.into(),
+    if invalid.place.path.is_empty() {
+        return diagnostic.into();
+    }
+    diagnostic.at_path(Path(invalid.place.path.iter().map(step).collect())).into()
+}
+
+fn step(key: &Key) -> Step {
+    match key {
+        Key::Name(name) => Step::Attribute((*name).to_owned()),
+        Key::Index(index) => Step::Index(i64::try_from(*index).unwrap_or(i64::MAX)),
     }
 }

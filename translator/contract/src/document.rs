@@ -3,6 +3,8 @@
 //! Invariant: equal documents render to equal bytes. Maps are sorted, known keys come first and in a fixed order, keys
 //! that this version does not know come last.
 
+mod options;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 
@@ -10,7 +12,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use crate::{FORMAT, Name, Pool6, PrivateKey, PublicKey};
+use crate::{Dns64, Egress, FORMAT, Name, Policy, Pool6, PrivateKey, PublicKey};
 
 /// Everything the translators of one Terraform author have to know.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,6 +42,12 @@ pub struct Gateway {
     pub address6: Ipv6Addr,
     /// Where the peers' tunnel IPv4 addresses come from.
     pub ipv4_prefix: Ipv4Net,
+    /// How translated packets leave.
+    pub egress: Egress,
+    /// Whether and how the gateway resolves names.
+    pub dns64: Option<Dns64>,
+    /// What peers may reach; none means [`Policy::default`].
+    pub policy: Option<Policy>,
     /// A mark of the resource that wrote the entry.
     pub owner: String,
     /// The servers.
@@ -54,7 +62,8 @@ impl Gateway {
         u32::from(self.ipv4_prefix.network()).wrapping_add(1).into()
     }
 
-    /// What the engine translates sources to: the last host address of `ipv4_prefix`, masqueraded by the kernel.
+    /// The last host address of `ipv4_prefix`, which no peer has: what the engine translates sources to where the kernel
+    /// masquerades, and where packets for a shared uplink's address are led through.
     pub fn pool4(&self) -> Ipv4Addr {
         u32::from(self.ipv4_prefix.broadcast()).wrapping_sub(1).into()
     }
@@ -96,8 +105,22 @@ impl Document {
 }
 
 impl Gateway {
-    pub(crate) const KEYS: &[&str] =
-        &["public_key", "private_key", "pool6", "mtu", "keepalive_secs", "address6", "ipv4_prefix", "owner", "peers"];
+    pub(crate) const KEYS: &[&str] = &[
+        "public_key",
+        "private_key",
+        "pool6",
+        "mtu",
+        "keepalive_secs",
+        "address6",
+        "ipv4_prefix",
+        "egress",
+        "egress_ports",
+        "pool4",
+        "dns64",
+        "policy",
+        "owner",
+        "peers",
+    ];
 }
 
 impl Peer {
@@ -127,6 +150,9 @@ impl Serialize for Gateway {
         map.serialize_entry("keepalive_secs", &self.keepalive_secs)?;
         map.serialize_entry("address6", &self.address6)?;
         map.serialize_entry("ipv4_prefix", &self.ipv4_prefix)?;
+        serialize_egress(&mut map, &self.egress)?;
+        serialize_some(&mut map, "dns64", &self.dns64)?;
+        serialize_some(&mut map, "policy", &self.policy)?;
         serialize_owner(&mut map, &self.owner)?;
         map.serialize_entry("peers", &self.peers)?;
         serialize_other(&mut map, &self.other, Self::KEYS)?;
@@ -149,12 +175,35 @@ impl Serialize for Peer {
     }
 }
 
+/// Masquerading is what a gateway does that says nothing.
+fn serialize_egress<M: SerializeMap>(map: &mut M, egress: &Egress) -> Result<(), M::Error> {
+    match egress {
+        Egress::Masquerade => Ok(()),
+        Egress::Shared { ports } => {
+            map.serialize_entry("egress", &egress.mode())?;
+            map.serialize_entry("egress_ports", ports)
+        }
+        Egress::Routed { pool4 } => {
+            map.serialize_entry("egress", &egress.mode())?;
+            map.serialize_entry("pool4", pool4)
+        }
+    }
+}
+
+pub(crate) fn serialize_some<M: SerializeMap, T: Serialize>(
+    map: &mut M,
+    key: &'static str,
+    value: &Option<T>,
+) -> Result<(), M::Error> {
+    value.iter().try_for_each(|value| map.serialize_entry(key, value))
+}
+
 fn serialize_owner<M: SerializeMap>(map: &mut M, owner: &str) -> Result<(), M::Error> {
     if owner.is_empty() { Ok(()) } else { map.serialize_entry("owner", owner) }
 }
 
 /// A known key among the unknown ones would be written twice, and the document could not be read again.
-fn serialize_other<M: SerializeMap>(
+pub(crate) fn serialize_other<M: SerializeMap>(
     map: &mut M,
     other: &BTreeMap<String, Value>,
     known: &[&str],

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::parse::{Invalid, Place};
+use crate::place::{Invalid, Place};
 use crate::text::quote;
 
 /// One JSON object on its way to becoming a struct. What is not taken is unknown and kept by [`Fields::rest`].
@@ -38,7 +38,7 @@ impl Fields {
 
     pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Result<T, Invalid> {
         let value = self.required(key)?;
-        self.parse(key, value)
+        parse(value, &self.place.key(key))
     }
 
     pub(crate) fn parsed_if_present<T: FromStr<Err: Display>>(
@@ -46,9 +46,59 @@ impl Fields {
         key: &'static str,
     ) -> Result<Option<T>, Invalid> {
         match self.map.remove(key) {
-            Some(value) => self.parse(key, value).map(Some),
+            Some(value) => parse(value, &self.place.key(key)).map(Some),
             None => Ok(None),
         }
+    }
+
+    pub(crate) fn integer_if_present(
+        &mut self,
+        key: &'static str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, Invalid> {
+        self.map.contains_key(key).then(|| self.integer(key, least, most)).transpose()
+    }
+
+    pub(crate) fn flag_if_present(&mut self, key: &'static str) -> Result<Option<bool>, Invalid> {
+        let wrong = |value: &Value| self.place.key(key).invalid(format!("must be true or false, not {}", kind(value)));
+        self.map.remove(key).map(|value| value.as_bool().ok_or_else(|| wrong(&value))).transpose()
+    }
+
+    pub(crate) fn object_if_present(&mut self, key: &'static str) -> Result<Option<Self>, Invalid> {
+        self.map.remove(key).map(|value| Self::new(value, self.place.key(key))).transpose()
+    }
+
+    /// The elements of the list `key`, if there is one; `most` bounds what a hostile document makes of us.
+    pub(crate) fn list_if_present<T: FromStr<Err: Display>>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+    ) -> Result<Option<Vec<T>>, Invalid> {
+        let elements = self.elements(key, most)?;
+        elements.map(|elements| elements.into_iter().map(|(value, place)| parse(value, &place)).collect()).transpose()
+    }
+
+    /// The elements of the list `key`; none if it is not there.
+    pub(crate) fn list<T: FromStr<Err: Display>>(&mut self, key: &'static str, most: usize) -> Result<Vec<T>, Invalid> {
+        Ok(self.list_if_present(key, most)?.unwrap_or_default())
+    }
+
+    /// The elements of the list `key`, all of them objects; none if it is not there.
+    pub(crate) fn objects(&mut self, key: &'static str, most: usize) -> Result<Vec<Self>, Invalid> {
+        let elements = self.elements(key, most)?.unwrap_or_default();
+        elements.into_iter().map(|(value, place)| Self::new(value, place)).collect()
+    }
+
+    fn elements(&mut self, key: &'static str, most: usize) -> Result<Option<Vec<(Value, Place)>>, Invalid> {
+        let Some(value) = self.map.remove(key) else { return Ok(None) };
+        let place = self.place.key(key);
+        let kind = kind(&value);
+        let Value::Array(elements) = value else { return Err(place.invalid(format!("must be a list, not {kind}"))) };
+        if elements.len() > most {
+            return Err(place.invalid(format!("has {} elements; {most} are the most", elements.len())));
+        }
+        Ok(Some(elements.into_iter().enumerate().map(|(index, value)| (value, place.index(index))).collect()))
     }
 
     /// The members of the object `key`, their names checked.
@@ -74,14 +124,13 @@ impl Fields {
     fn required(&mut self, key: &'static str) -> Result<Value, Invalid> {
         self.map.remove(key).ok_or_else(|| self.place.key(key).invalid("is missing"))
     }
+}
 
-    fn parse<T: FromStr<Err: Display>>(&self, key: &'static str, value: Value) -> Result<T, Invalid> {
-        let place = self.place.key(key);
-        let kind = kind(&value);
-        let Value::String(text) = value else { return Err(place.invalid(format!("must be text, not {kind}"))) };
-        // Any text may be a private key.
-        Zeroizing::new(text).parse().map_err(|error: T::Err| place.invalid(error))
-    }
+fn parse<T: FromStr<Err: Display>>(value: Value, place: &Place) -> Result<T, Invalid> {
+    let kind = kind(&value);
+    let Value::String(text) = value else { return Err(place.invalid(format!("must be text, not {kind}"))) };
+    // Any text may be a private key.
+    Zeroizing::new(text).parse().map_err(|error: T::Err| place.invalid(error))
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -106,6 +155,16 @@ impl FromStr for By<ipnet::Ipv4Net> {
         text.parse()
             .map(Self)
             .map_err(|_| format!("{} is not an IPv4 prefix; write it like 198.18.0.0/16", quote(text)))
+    }
+}
+
+impl FromStr for By<ipnet::IpNet> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| format!("{} is not a prefix; write it like 192.168.1.0/24 or fd00::/64", quote(text)))
     }
 }
 

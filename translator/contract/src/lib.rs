@@ -5,22 +5,33 @@
 
 #![forbid(unsafe_code)]
 
+mod dns64;
 mod document;
+mod egress;
 mod endpoint;
 mod fields;
 mod json;
 mod key;
 mod name;
 mod parse;
+mod place;
+mod policy;
 mod pool6;
 mod text;
 mod validate;
 
+pub use dns64::{
+    Dns64, Dns64Policy, Dns64Prefix, Domain, DomainError, Host, Listen, ListenError, Match, MatchError, Upstream,
+    UpstreamError,
+};
 pub use document::{Document, Gateway, Peer};
+pub use egress::{Egress, EgressError, EgressMode, PortRange, PortRangeError, addresses};
 pub use endpoint::{EndpointError, parse_endpoint};
 pub use key::{KeyError, PrivateKey, PublicKey};
 pub use name::{Name, NameError};
-pub use parse::{Invalid, ParseError, Place};
+pub use parse::ParseError;
+pub use place::{Invalid, Key, Place};
+pub use policy::{DeniedPort, DeniedPortError, Policy, Transport};
 pub use pool6::{Pool6, Pool6Error};
 
 /// The version of the document's layout that this crate reads and writes.

@@ -4,13 +4,15 @@
 //! Nothing is optional that would make less of a truncated document look like a smaller one: `gateways` and `peers`
 //! must be there even when empty.
 
-use std::fmt;
+mod egress;
+mod options;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde_json::Value;
 
 use crate::fields::{By, Fields};
 use crate::json::Strict;
+use crate::place::{Invalid, Place};
 use crate::{Document, FORMAT, Gateway, MAX_DOCUMENT_BYTES, Name, Peer};
 
 impl Document {
@@ -55,6 +57,9 @@ fn gateway(mut fields: Fields) -> Result<Gateway, Invalid> {
     let keepalive_secs = integer16(&mut fields, "keepalive_secs", 0)?;
     let By(address6) = fields.parsed("address6")?;
     let By(ipv4_prefix): By<Ipv4Net> = fields.parsed("ipv4_prefix")?;
+    let egress = egress::egress(&mut fields)?;
+    let dns64 = fields.object_if_present("dns64")?.map(options::dns64).transpose()?;
+    let policy = fields.object_if_present("policy")?.map(options::policy).transpose()?;
     let owner = fields.parsed_if_present("owner")?.unwrap_or_default();
     let place = fields.place().clone();
     let peers = fields.members::<Name>("peers")?.into_iter().map(|(name, value)| {
@@ -63,7 +68,21 @@ fn gateway(mut fields: Fields) -> Result<Gateway, Invalid> {
     });
     let peers = peers.collect::<Result<_, Invalid>>()?;
     let other = fields.rest();
-    Ok(Gateway { public_key, private_key, pool6, mtu, keepalive_secs, address6, ipv4_prefix, owner, peers, other })
+    Ok(Gateway {
+        public_key,
+        private_key,
+        pool6,
+        mtu,
+        keepalive_secs,
+        address6,
+        ipv4_prefix,
+        egress,
+        dns64,
+        policy,
+        owner,
+        peers,
+        other,
+    })
 }
 
 fn peer(value: Value, place: Place) -> Result<Peer, Invalid> {
@@ -121,54 +140,5 @@ impl ParseError {
         let text = error.to_string();
         let suffix = format!(" at line {line} column {column}");
         Self::Json { line, column, problem: text.strip_suffix(&suffix).unwrap_or(&text).to_owned() }
-    }
-}
-
-/// One thing that is wrong in a document.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {problem}")]
-pub struct Invalid {
-    /// Where it is.
-    pub place: Place,
-    /// What it is, and what would be right.
-    pub problem: String,
-}
-
-/// A place in a document.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The gateway's name.
-    pub gateway: Option<Name>,
-    /// The peer's name.
-    pub peer: Option<Name>,
-    /// The key as the document writes it.
-    pub key: Option<&'static str>,
-}
-
-impl Place {
-    pub(crate) fn gateway(name: &Name) -> Self {
-        Self { gateway: Some(name.clone()), ..Self::default() }
-    }
-
-    pub(crate) fn peer(&self, name: &Name) -> Self {
-        Self { gateway: self.gateway.clone(), peer: Some(name.clone()), key: None }
-    }
-
-    pub(crate) fn key(&self, key: &'static str) -> Self {
-        Self { key: Some(key), ..self.clone() }
-    }
-
-    pub(crate) fn invalid(&self, problem: impl fmt::Display) -> Invalid {
-        Invalid { place: self.clone(), problem: problem.to_string() }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
-        parts.extend(self.gateway.as_ref().map(|name| format!("gateway {name}")));
-        parts.extend(self.peer.as_ref().map(|name| format!("peer {name}")));
-        parts.extend(self.key.map(str::to_owned));
-        f.write_str(&if parts.is_empty() { "document".to_owned() } else { parts.join(", ") })
     }
 }

@@ -1,11 +1,13 @@
 //! How the fields of a document must relate, so that every packet has one peer and no address two owners.
 
+mod options;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 
-use crate::parse::{Invalid, Place};
+use crate::place::{Invalid, Place};
 use crate::{Document, Gateway, Name, Peer};
 
 impl Document {
@@ -31,6 +33,7 @@ fn check_gateway(gateway: &Gateway, place: &Place) -> Result<(), Invalid> {
     }
     check_address6(gateway, &place.key("address6"))?;
     check_ipv4_prefix(gateway.ipv4_prefix, &place.key("ipv4_prefix"))?;
+    options::check(gateway, place)?;
 
     let mut seen = Seen::default();
     seen.public_keys.insert(*gateway.public_key.as_bytes(), None);
@@ -69,15 +72,19 @@ fn check_ipv4_prefix(prefix: Ipv4Net, place: &Place) -> Result<(), Invalid> {
     if prefix.trunc() != prefix {
         return Err(place.invalid(format!("{prefix} has bits set behind its prefix; did you mean {}?", prefix.trunc())));
     }
-    // RFC 6890: "this network", loopback, link-local (the metadata service lives there), multicast and reserved.
-    let special = [([0, 0, 0, 0], 8), ([127, 0, 0, 0], 8), ([169, 254, 0, 0], 16), ([224, 0, 0, 0], 3)];
-    let special = special.map(|(address, length)| Ipv4Net::new_assert(address.into(), length));
-    match special.iter().find(|net| net.contains(&prefix) || prefix.contains(*net)) {
+    match overlapped_special(prefix) {
         Some(net) => {
             Err(place.invalid(format!("{prefix} overlaps {net}, which has a meaning of its own; use 198.18.0.0/16")))
         }
         None => Ok(()),
     }
+}
+
+/// RFC 6890: "this network", loopback, link-local (the metadata service lives there), multicast and reserved.
+fn overlapped_special(prefix: Ipv4Net) -> Option<Ipv4Net> {
+    let special = [([0, 0, 0, 0], 8), ([127, 0, 0, 0], 8), ([169, 254, 0, 0], 16), ([224, 0, 0, 0], 3)];
+    let special = special.map(|(address, length)| Ipv4Net::new_assert(address.into(), length));
+    special.into_iter().find(|net| net.contains(&prefix) || prefix.contains(net))
 }
 
 fn check_prefix(gateway: &Gateway, peer: &Peer, place: &Place) -> Result<(), Invalid> {

@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
-use contract::{Document, Gateway, MAX_DOCUMENT_BYTES, Name, ParseError, Peer, PrivateKey, PublicKey};
-use ipnet::Ipv6Net;
+use contract::{
+    Dns64, Dns64Policy, Dns64Prefix, Document, Egress, Gateway, MAX_DOCUMENT_BYTES, Match, Name, ParseError, Peer,
+    Policy, Pool6, PrivateKey, PublicKey,
+};
+use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -107,6 +110,90 @@ fn documents() -> impl Strategy<Value = Document> {
 }
 
 fn gateways() -> impl Strategy<Value = Gateway> {
+    let options = (egresses(), prop::option::of(dns64s()), prop::option::of(policies()));
+    (plain_gateways(), options).prop_map(|(gateway, (egress, dns64, policy))| Gateway {
+        egress,
+        dns64,
+        policy,
+        ..gateway
+    })
+}
+
+fn egresses() -> impl Strategy<Value = Egress> {
+    let ports = (1024..=u16::MAX, 0..=1000_u16).prop_map(|(first, more)| {
+        let ports = format!("{first}-{}", first.saturating_add(more)).parse().unwrap();
+        Egress::Shared { ports }
+    });
+    let pool4 = (1..=200_u8, 24..=32_u8).prop_map(|(octet, length)| {
+        let net = Ipv4Net::new([203, octet, 113, 0].into(), length).unwrap();
+        Egress::Routed { pool4: vec![net] }
+    });
+    prop_oneof![Just(Egress::Masquerade), ports, pool4]
+}
+
+fn dns64s() -> impl Strategy<Value = Dns64> {
+    let upstreams = ["udp://[2001:db8::53]", "tls://1.1.1.1#cloudflare-dns.com", "https://dns.google/dns-query"];
+    let upstream = prop::sample::select(upstreams.map(|text| text.parse().unwrap()).to_vec());
+    let has_lan = any::<bool>();
+    (prop::collection::vec(upstream, 1..4), has_lan, dns64_policies(), others()).prop_map(
+        |(upstreams, has_lan, policy, other)| Dns64 {
+            upstreams,
+            listen: if has_lan { vec!["192.168.1.10".parse().unwrap()] } else { Vec::new() },
+            clients: if has_lan { vec!["192.168.1.0/24".parse().unwrap()] } else { Vec::new() },
+            policy,
+            other,
+        },
+    )
+}
+
+fn dns64_policies() -> impl Strategy<Value = Dns64Policy> {
+    let prefix = (any::<bool>(), matches(), others()).prop_map(|(has_suffix, mapped, other)| Dns64Prefix {
+        suffix: has_suffix.then(|| "::1".parse().unwrap()),
+        mapped,
+        other,
+        ..Dns64Prefix::new("2001:db8:122::/48".parse::<Pool6>().unwrap())
+    });
+    let flags = prop::array::uniform5(prop::option::of(any::<bool>()));
+    let domains = prop::collection::vec("[a-z]{1,9}(\\.[a-z]{1,9})?\\.?".prop_map(|text| text.parse().unwrap()), 0..3);
+    (prop::collection::vec(prefix, 0..2), matches(), flags, domains, others()).prop_map(
+        |(prefixes, exclude, [translate_all, allow_ipv4, validate, break_dnssec, cache], ignore_aaaa, other)| {
+            Dns64Policy {
+                prefixes,
+                exclude,
+                translate_all,
+                ignore_aaaa,
+                allow_ipv4,
+                validate,
+                break_dnssec,
+                cache,
+                other,
+                ..Dns64Policy::default()
+            }
+        },
+    )
+}
+
+fn matches() -> impl Strategy<Value = Option<Vec<Match>>> {
+    let texts = ["any", "!10.0.0.0/8", "2001:db8::/32", "!any"];
+    let element = prop::sample::select(texts.map(|text| text.parse().unwrap()).to_vec());
+    prop::option::of(prop::collection::vec(element, 0..3))
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    let ports = prop::collection::vec((1..=u16::MAX).prop_map(|port| format!("udp/{port}").parse().unwrap()), 0..3);
+    (ports, any::<bool>(), prop::option::of(1..=u32::MAX), others()).prop_map(
+        |(denied_ports, has_lists, flows_per_peer, other)| Policy {
+            allow: if has_lists { vec!["192.168.178.0/24".parse().unwrap()] } else { Vec::new() },
+            home_addresses: if has_lists { vec![Ipv4Addr::new(203, 0, 113, 7)] } else { Vec::new() },
+            denied_ports,
+            flows_per_peer,
+            other,
+            ..Policy::default()
+        },
+    )
+}
+
+fn plain_gateways() -> impl Strategy<Value = Gateway> {
     let peers = prop::collection::btree_map(names(), (any::<u8>(), any::<bool>(), ".{0,9}", others()), 0..6);
     (prop::bool::weighted(0.1), 1280..=u16::MAX, any::<u16>(), ".{0,9}", peers, others()).prop_map(
         |(has_private_key, mtu, keepalive_secs, owner, peers, other)| {
@@ -155,11 +242,14 @@ fn gateway(number: u8) -> Gateway {
     Gateway {
         public_key: public_key(number),
         private_key: None,
-        pool6: contract::Pool6::default(),
+        pool6: Pool6::default(),
         mtu: 1412,
         keepalive_secs: 25,
         address6: Ipv6Addr::new(0xfd64, 0xff9b, 0, 0, 0, 0, 0, 1),
         ipv4_prefix: "198.18.0.0/16".parse().unwrap(),
+        egress: Egress::default(),
+        dns64: None,
+        policy: None,
         owner: String::new(),
         peers: BTreeMap::new(),
         other: BTreeMap::new(),

@@ -1,0 +1,89 @@
+//! The written form of what a gateway may have.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::{serialize_other, serialize_some};
+use crate::{Dns64, Dns64Policy, Dns64Prefix, Policy};
+
+impl Serialize for Dns64 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("upstreams", &self.upstreams)?;
+        serialize_list(&mut map, "listen", &self.listen)?;
+        serialize_list(&mut map, "clients", &self.clients)?;
+        map.serialize_entry("policy", &self.policy)?;
+        serialize_other(&mut map, &self.other, &["upstreams", "listen", "clients", "policy"])?;
+        map.end()
+    }
+}
+
+impl Dns64Policy {
+    const KEYS: &[&str] = &[
+        "prefixes",
+        "exclude",
+        "mapped",
+        "clients",
+        "translate_all",
+        "ignore_aaaa",
+        "no_synth",
+        "allow_ipv4",
+        "validate",
+        "break_dnssec",
+        "cache",
+    ];
+}
+
+impl Serialize for Dns64Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        serialize_list(&mut map, "prefixes", &self.prefixes)?;
+        serialize_some(&mut map, "exclude", &self.exclude)?;
+        serialize_some(&mut map, "mapped", &self.mapped)?;
+        serialize_some(&mut map, "clients", &self.clients)?;
+        serialize_some(&mut map, "translate_all", &self.translate_all)?;
+        serialize_list(&mut map, "ignore_aaaa", &self.ignore_aaaa)?;
+        serialize_list(&mut map, "no_synth", &self.no_synth)?;
+        serialize_some(&mut map, "allow_ipv4", &self.allow_ipv4)?;
+        serialize_some(&mut map, "validate", &self.validate)?;
+        serialize_some(&mut map, "break_dnssec", &self.break_dnssec)?;
+        serialize_some(&mut map, "cache", &self.cache)?;
+        serialize_other(&mut map, &self.other, Self::KEYS)?;
+        map.end()
+    }
+}
+
+impl Serialize for Dns64Prefix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("prefix", &self.prefix)?;
+        serialize_some(&mut map, "suffix", &self.suffix)?;
+        serialize_some(&mut map, "mapped", &self.mapped)?;
+        serialize_some(&mut map, "clients", &self.clients)?;
+        serialize_some(&mut map, "exclude", &self.exclude)?;
+        serialize_other(&mut map, &self.other, &["prefix", "suffix", "mapped", "clients", "exclude"])?;
+        map.end()
+    }
+}
+
+impl Policy {
+    const KEYS: &[&str] = &["allow", "denied_ports", "home_addresses", "new_flows_per_second", "flows_per_peer"];
+}
+
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        serialize_list(&mut map, "allow", &self.allow)?;
+        // None denied is not the default, so it must be told apart from a list that is not there.
+        map.serialize_entry("denied_ports", &self.denied_ports)?;
+        serialize_list(&mut map, "home_addresses", &self.home_addresses)?;
+        serialize_some(&mut map, "new_flows_per_second", &self.new_flows_per_second)?;
+        serialize_some(&mut map, "flows_per_peer", &self.flows_per_peer)?;
+        serialize_other(&mut map, &self.other, Self::KEYS)?;
+        map.end()
+    }
+}
+
+/// An empty list is one that is not there.
+fn serialize_list<M: SerializeMap, T: Serialize>(map: &mut M, key: &'static str, list: &[T]) -> Result<(), M::Error> {
+    if list.is_empty() { Ok(()) } else { map.serialize_entry(key, list) }
+}

@@ -1,0 +1,75 @@
+//! Reads what a gateway may have: DNS64 and a policy.
+
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::fields::{By, Fields};
+use crate::place::Invalid;
+use crate::{Dns64, Dns64Policy, Dns64Prefix, Match, Policy};
+
+pub(super) fn dns64(mut fields: Fields) -> Result<Dns64, Invalid> {
+    let clients = fields.list::<By<IpNet>>("clients", Dns64::MOST_ELEMENTS)?;
+    Ok(Dns64 {
+        upstreams: fields.list("upstreams", Dns64::MOST_SERVERS)?,
+        listen: fields.list("listen", Dns64::MOST_SERVERS)?,
+        clients: clients.into_iter().map(|By(net)| net).collect(),
+        policy: fields.object_if_present("policy")?.map(dns64_policy).transpose()?.unwrap_or_default(),
+        other: fields.rest(),
+    })
+}
+
+fn dns64_policy(mut fields: Fields) -> Result<Dns64Policy, Invalid> {
+    let prefixes = fields.objects("prefixes", Dns64::MOST_PREFIXES)?;
+    Ok(Dns64Policy {
+        prefixes: prefixes.into_iter().map(dns64_prefix).collect::<Result<_, _>>()?,
+        exclude: matches(&mut fields, "exclude")?,
+        mapped: matches(&mut fields, "mapped")?,
+        clients: matches(&mut fields, "clients")?,
+        translate_all: fields.flag_if_present("translate_all")?,
+        ignore_aaaa: fields.list("ignore_aaaa", Dns64::MOST_ELEMENTS)?,
+        no_synth: fields.list("no_synth", Dns64::MOST_ELEMENTS)?,
+        allow_ipv4: fields.flag_if_present("allow_ipv4")?,
+        validate: fields.flag_if_present("validate")?,
+        break_dnssec: fields.flag_if_present("break_dnssec")?,
+        cache: fields.flag_if_present("cache")?,
+        other: fields.rest(),
+    })
+}
+
+fn dns64_prefix(mut fields: Fields) -> Result<Dns64Prefix, Invalid> {
+    Ok(Dns64Prefix {
+        prefix: fields.parsed("prefix")?,
+        suffix: fields.parsed_if_present("suffix")?.map(|By(suffix)| suffix),
+        mapped: matches(&mut fields, "mapped")?,
+        clients: matches(&mut fields, "clients")?,
+        exclude: matches(&mut fields, "exclude")?,
+        other: fields.rest(),
+    })
+}
+
+fn matches(fields: &mut Fields, key: &'static str) -> Result<Option<Vec<Match>>, Invalid> {
+    fields.list_if_present(key, Dns64::MOST_ELEMENTS)
+}
+
+pub(super) fn policy(mut fields: Fields) -> Result<Policy, Invalid> {
+    let most = Policy::MOST_ELEMENTS;
+    let allow = fields.list::<By<Ipv4Net>>("allow", most)?;
+    let denied_ports = fields.list_if_present("denied_ports", most)?;
+    let home_addresses = fields.list::<By<Ipv4Addr>>("home_addresses", most)?;
+    let new_flows_per_second = bound(&mut fields, "new_flows_per_second")?;
+    let flows_per_peer = bound(&mut fields, "flows_per_peer")?;
+    Ok(Policy {
+        allow: allow.into_iter().map(|By(net)| net).collect(),
+        denied_ports: denied_ports.unwrap_or_else(|| Policy::default().denied_ports),
+        home_addresses: home_addresses.into_iter().map(|By(address)| address).collect(),
+        new_flows_per_second,
+        flows_per_peer,
+        other: fields.rest(),
+    })
+}
+
+fn bound(fields: &mut Fields, key: &'static str) -> Result<Option<u32>, Invalid> {
+    let number = fields.integer_if_present(key, 1, u32::MAX.into())?;
+    Ok(number.map(|number| u32::try_from(number).expect("the range ends at u32::MAX")))
+}
