@@ -237,6 +237,7 @@ impl Engine {
         let identification = match (network.family, train) {
             // RFC 7915 §5.1.1: the low 16 bits.
             (Family::V6, Some(train)) => train.identification as u16,
+            (Family::V6, None) if !network.dont_fragment => network.identification,
             (Family::V4, None) if network.dont_fragment => network.identification,
             // RFC 6864 §5.3.1: peers behind one address must not share identifications.
             (Family::V4 | Family::V6, _) => self.identifications.take(*destination, packets),

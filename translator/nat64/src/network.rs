@@ -21,7 +21,7 @@ pub(crate) struct Network {
     pub(crate) len: usize,
     /// Whether the sender wants to hear about packets that are too large instead of having them fragmented.
     pub(crate) dont_fragment: bool,
-    /// Identification, for the fragments of an IPv4 packet.
+    /// Identification of an IPv4 packet, or the low half of an atomic fragment's.
     pub(crate) identification: u16,
     /// Whether it is a part of a larger packet.
     pub(crate) is_fragment: bool,
@@ -64,6 +64,7 @@ pub(crate) fn read6(ip: Ipv6<'_>) -> Result<Network, Refusal> {
         let pointer = u32::try_from(pointer).map_err(|_| Malformed::Length)?;
         return Err(Refusal::with(DropReason::RoutingHeader, Reply::SourceRoute { pointer }));
     }
+    let atomic = upper.fragment.filter(Fragment::is_atomic);
     Ok(Network {
         family: Family::V6,
         traffic_class: ip.traffic_class(),
@@ -71,10 +72,11 @@ pub(crate) fn read6(ip: Ipv6<'_>) -> Result<Network, Refusal> {
         protocol: upper.protocol,
         transport_at: upper.at,
         len: ip.bytes().len(),
-        dont_fragment: true,
-        identification: 0,
+        // RFC 7915 §5.1.1: whatever has a fragment header may be fragmented further.
+        dont_fragment: atomic.is_none(),
+        identification: atomic.map_or(0, |atomic| atomic.identification as u16),
         // RFC 6946: a fragment that is the whole packet is no fragment.
-        is_fragment: upper.fragment.is_some_and(|fragment| !fragment.is_atomic()),
+        is_fragment: upper.fragment.is_some() && atomic.is_none(),
     })
 }
 

@@ -125,7 +125,10 @@ fn v6_to_v4(
         traffic_class: network.traffic_class,
         total_len: u16::try_from(packet.len()).map_err(|_| DropReason::PacketTooBig)?,
         identification: new.identification,
-        fragmentation: Fragmentation::for_translated(new.wire_len),
+        fragmentation: match network.dont_fragment {
+            true => Fragmentation::for_translated(new.wire_len),
+            false => Fragmentation::Allowed,
+        },
         ttl: network.next_hop_limit(),
         protocol: if network.protocol == protocol::ICMPV6 { protocol::ICMPV4 } else { network.protocol },
         source,

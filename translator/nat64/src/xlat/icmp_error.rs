@@ -129,10 +129,10 @@ impl<'a> Quote<'a> {
             (Addresses::V6 { .. }, Addresses::V4 { source, destination }) => {
                 let total_len = ipv4::HEADER_LEN + self.claimed_len;
                 let (fragmentation, identification) = match self.fragment {
-                    Some(place) if !place.is_atomic() => {
+                    Some(place) => {
                         (Fragmentation::Part { offset_bytes: 0, more: place.more }, place.identification as u16)
                     }
-                    _ => (Fragmentation::for_translated(total_len), 0),
+                    None => (Fragmentation::for_translated(total_len), 0),
                 };
                 let header = ipv4::Header {
                     traffic_class: self.traffic_class,

@@ -63,7 +63,7 @@ pub(crate) fn packets(packet: &Packet<'_>, network: &Network, transport: &Transp
 /// be as long as it is, so it is made to pass every link.
 pub(crate) fn mtu_inside(config: &Config, network: &Network, to: Family) -> u16 {
     match to {
-        Family::V6 if !network.dont_fragment => config.lowest_ipv6_mtu,
+        Family::V6 if network.family == Family::V4 && !network.dont_fragment => config.lowest_ipv6_mtu,
         Family::V4 | Family::V6 => config.mtu6,
     }
 }
@@ -98,7 +98,8 @@ pub(crate) fn fit(network: &Network, wire_len: usize, to: Family, mtu: u16) -> R
         (Family::V6, Family::V6) => (false, mtu),
         // RFC 7915 §5.1: what is short enough for DF to stay clear is for the IPv4 side to fragment.
         (Family::V6, Family::V4) => {
-            (Fragmentation::for_translated(wire_len) == Fragmentation::Allowed, mtu.saturating_add(DIFFERENCE))
+            let is_short = Fragmentation::for_translated(wire_len) == Fragmentation::Allowed;
+            (is_short || !network.dont_fragment, mtu.saturating_add(DIFFERENCE))
         }
         (Family::V4, Family::V6) => (!network.dont_fragment, mtu.saturating_sub(DIFFERENCE)),
         (Family::V4, Family::V4) => (!network.dont_fragment, mtu),

@@ -6,9 +6,9 @@ use nat64::{DropReason, Side, Verdict};
 use packet::ipv6::Fragment;
 use packet::{Checksum, HEADROOM, Offload, Packet};
 
-use crate::lab::{Lab, Outcome, POOL4, at, echo, icmp, is_fragment, see, tcp_with, transport_checksum, udp, via};
+use crate::lab::{Lab, Outcome, POOL4, at, echo, icmp, see, tcp_with, transport_checksum, udp, via};
 use crate::lab::{tcp, with_ipv4};
-use crate::trains::{cut, fragment, join, part, place};
+use crate::trains::{cut, fragment, join, place};
 
 const WEB: &str = "[2001:db8:1:2::7]:40001";
 const WEB_ADDRESS: &str = "2001:db8:1:2::7";
@@ -316,20 +316,6 @@ fn the_low_bits_of_a_checksum_that_was_wrong_stay_wrong() {
     let sent = join(&lab.feed(Side::Inside, &cut(&whole, &[48], 7)));
 
     assert_ne!(transport_checksum(&sent), 0);
-}
-
-#[test]
-fn atomic_fragments_are_whole_packets_in_isolation() {
-    // Requirement 10, RFC 6946 §4: no matter what waits under the same identification.
-    let mut lab = Lab::new();
-    let whole = udp(WEB, &via(DNS), b"x");
-    lab.inside(&part(&udp(WEB, &via(DNS), &payload(100)), (0, 48), 7));
-    let atomic = Fragment { offset_bytes: 0, more: false, identification: 7 };
-
-    let sent = lab.inside(&fragment(&whole[..40], &whole[40..], atomic)).bytes();
-
-    assert!(!is_fragment(&sent));
-    assert_eq!(see(&sent).payload, b"x");
 }
 
 #[test]
