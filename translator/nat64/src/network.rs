@@ -43,17 +43,22 @@ pub(crate) fn read4(ip: Ipv4<'_>) -> Result<Network, Refusal> {
     if ip.unexpired_source_route().is_some() {
         return Err(Refusal::with(DropReason::SourceRoute, Reply::SourceRoute { pointer: 0 }));
     }
-    Ok(Network {
+    Ok(own4(ip, hop_limit(ip.ttl())?))
+}
+
+/// The header of an IPv4 packet that the engine has made, as if so many hops were left.
+pub(crate) fn own4(ip: Ipv4<'_>, hop_limit: u8) -> Network {
+    Network {
         family: Family::V4,
         traffic_class: ip.traffic_class(),
-        hop_limit: hop_limit(ip.ttl())?,
+        hop_limit,
         protocol: ip.protocol(),
         transport_at: ip.header_len(),
         len: ip.bytes().len(),
         dont_fragment: ip.dont_fragment(),
         identification: ip.identification(),
         is_fragment: ip.is_fragment(),
-    })
+    }
 }
 
 /// Reads the header of an IPv6 packet.

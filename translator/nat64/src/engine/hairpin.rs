@@ -1,5 +1,5 @@
 //! Hairpinning (RFC 6146 §3.8): a packet from inside to pool4 is translated to IPv4 and, as if it had come from outside,
-//! back again.
+//! back again. It passes one router all the same, and loses one hop.
 //!
 //! Both its endpoints are looked up before it is touched, so that an error can quote it. It leaves by the queue of what
 //! the engine makes: its sender and its receiver are on the same side.
@@ -8,17 +8,16 @@ use packet::Packet;
 use packet::ipv4::Ipv4;
 
 use super::{Engine, Passed, translate};
-use crate::arrival::{self, FromInside, FromOutside};
+use crate::arrival::{FromInside, FromOutside};
 use crate::drop::Refusal;
 use crate::network;
-use crate::reply::Reply;
 use crate::timers::Tick;
 use crate::tuple::{Receiver, Transport};
 use crate::xlat::fragment::{Cutting, Train, fragments};
 use crate::xlat::size;
 use crate::xlat::transport::Port;
 use crate::xlat::{Addresses, NewHeader};
-use crate::{DropReason, Side, icmp_error, unsolicited};
+use crate::{Side, icmp_error, unsolicited};
 
 impl Engine {
     pub(super) fn hairpin(
@@ -30,10 +29,6 @@ impl Engine {
     ) -> Result<Passed, Refusal> {
         if *transport == Transport::IcmpError {
             return self.hairpin_error(packet, arrival);
-        }
-        // Two translations are two hops.
-        if arrival.network.hop_limit <= 2 {
-            return Err(Refusal::with(DropReason::HopLimitExceeded, Reply::HopLimitExceeded));
         }
         let outer = self.mapping_for(now, arrival, transport)?;
         let seen = FromOutside { network: arrival.network, source: outer.address, destination: arrival.destination };
@@ -57,7 +52,7 @@ impl Engine {
         let new = NewHeader { identification, wire_len };
         let between = Addresses::V4 { source: outer.address, destination: arrival.destination };
         translate(packet, &arrival.network, transport, (between, Port::Source(outer.port)), new)?;
-        let network = network::read4(Ipv4::parse(packet.bytes())?).map_err(|refusal| refusal.reason)?;
+        let network = network::own4(Ipv4::parse(packet.bytes())?, arrival.network.hop_limit);
         translate(packet, &network, transport, (addresses, Port::Destination(inner.port)), new)?;
         self.stats.hairpinned.count(packets, packet.len());
         self.send_back(packet, Cutting { mtu, identification }, train)
@@ -67,7 +62,9 @@ impl Engine {
     fn hairpin_error(&mut self, packet: &mut Packet<'_>, arrival: &FromInside) -> Result<Passed, Refusal> {
         let identification = self.identifications.take(arrival.destination, 1);
         icmp_error::outgoing(&self.state, (&self.config, &self.policy.prefixes), packet, arrival, identification)?;
-        let seen = arrival::from_outside(self.state.pool(), packet.bytes())?;
+        let ip = Ipv4::parse(packet.bytes())?;
+        let network = network::own4(ip, arrival.network.hop_limit);
+        let seen = FromOutside { network, source: ip.source(), destination: ip.destination() };
         icmp_error::incoming(&self.state, (&self.config, &self.policy.prefixes), packet, &seen)?;
         self.stats.hairpinned.count(1, packet.len());
         self.send_back(packet, Cutting { mtu: self.config.mtu6, identification: 0 }, None)

@@ -23,7 +23,7 @@ fn a_datagram_to_a_mapped_port_goes_back_in_from_the_outside_endpoint_of_its_sen
     let (alice, bob) = (outer(&mut lab, ALICE), outer(&mut lab, BOB));
 
     let there = lab.hairpinned(&udp(ALICE, &via(&bob), b"hello"));
-    assert_eq!((there.source, there.destination, there.hop_limit), (at(&via(&alice)), at(BOB), 62));
+    assert_eq!((there.source, there.destination, there.hop_limit), (at(&via(&alice)), at(BOB), 63));
     assert_eq!(there.payload, b"hello");
     let back = lab.hairpinned(&udp(BOB, &there.source.to_string(), b"hi"));
     assert_eq!((back.source, back.destination), (at(&via(&bob)), at(ALICE)));
@@ -63,7 +63,7 @@ fn fragments_between_peers_go_back_in_as_fragments() {
 
         assert!(back.len() == 3 && back.iter().all(|transmit| transmit.side == Side::Inside));
         let seen = see(&join(&back.into_iter().map(|transmit| transmit.bytes).collect::<Vec<_>>()));
-        assert_eq!((seen.source, seen.destination, seen.hop_limit), (at(&source), at(destination), 62));
+        assert_eq!((seen.source, seen.destination, seen.hop_limit), (at(&source), at(destination), 63));
         assert_eq!(seen.payload, payload);
     }
 }
@@ -96,16 +96,21 @@ fn an_echo_to_pool4_comes_back_once_and_does_not_loop() {
 }
 
 #[test]
-fn hops_run_out_before_a_packet_is_translated_twice() {
+fn twice_translated_a_packet_has_passed_one_router() {
     let mut lab = Lab::new();
     let bob = outer(&mut lab, BOB);
-    let mut packet = udp(ALICE, &via(&bob), b"x");
-    packet[7] = 2;
+    let with_hops = |hops| {
+        let mut packet = udp(ALICE, &via(&bob), b"x");
+        packet[7] = hops;
+        packet
+    };
 
-    assert_eq!(lab.inside(&packet).dropped(), DropReason::HopLimitExceeded);
-
+    for hops in [255, 2] {
+        assert_eq!(lab.hairpinned(&with_hops(hops)).hop_limit, hops - 1);
+    }
+    assert_eq!(lab.inside(&with_hops(1)).dropped(), DropReason::HopLimitExceeded);
     let (side, error) = lab.reply();
-    assert_eq!((side, error.icmp, error.payload), (Side::Inside, Some((3, 0)), packet));
+    assert_eq!((side, error.icmp, error.payload), (Side::Inside, Some((3, 0)), with_hops(1)));
 }
 
 #[test]
@@ -120,7 +125,7 @@ fn an_error_about_a_hairpinned_packet_is_translated_twice() {
     let too_big = icmp("2001:db8:9::1", &to, (2, 0), 1280_u32.to_be_bytes(), &received);
     let error = lab.hairpinned(&too_big);
 
-    assert_eq!((error.icmp, error.rest), (Some((2, 0)), 1280_u32.to_be_bytes()));
+    assert_eq!((error.icmp, error.rest, error.hop_limit), (Some((2, 0)), 1280_u32.to_be_bytes(), 63));
     assert_eq!((error.source.ip(), error.destination.ip()), (at(&via(&bob)).ip(), at(ALICE).ip()));
     assert_eq!(error.payload[..7], sent[..7]);
     assert_eq!(error.payload[8..100], sent[8..100], "it quotes what was sent");
