@@ -109,7 +109,7 @@ impl Engine {
         for _ in 0..EXPIRED_AT_ONCE {
             match self.state.expire(now) {
                 Some(Expired::Session) => {}
-                Some(Expired::Syn(syn)) => self.answer(now, Side::Outside, &syn, Reply::PortUnreachable),
+                Some(Expired::Syn(side, syn)) => self.answer(now, side, &syn, Reply::PortUnreachable),
                 Some(Expired::Probe { to, from }) => {
                     let bytes = probe::probe(&self.policy.prefixes, to, from);
                     // Without the probe the connection has TCP_TRANS left to speak by itself.
@@ -268,7 +268,7 @@ impl Engine {
         }
         let Receiver { inner, prefix } = match self.mapped_by(now, arrival, &transport) {
             Ok(receiver) => receiver,
-            Err(reason) => return self.unsolicited(now, packet, arrival, (&transport, reason)),
+            Err(reason) => return self.unsolicited(now, (Side::Outside, packet), arrival, (&transport, reason)),
         };
         let addresses = match inner.ipv4() {
             Some(peer) => Addresses::V4 { source: *source, destination: peer },

@@ -1,4 +1,5 @@
-//! SYNs from outside that nobody inside waits for (RFC 6146 §3.5.2.2, RFC 5382 REQ-4).
+//! SYNs to pool4 that nobody inside waits for (RFC 6146 §3.5.2.2, RFC 5382 REQ-4), from outside or, by hairpinning, from
+//! inside.
 //!
 //! Both ends of a connection may open it at once. So the SYN is neither answered nor forgotten for TCP_INCOMING_SYN: if
 //! the inside sends its own meanwhile, the two are one connection; if not, its sender hears that the port is
@@ -7,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::Side;
 use crate::timers::Tick;
 use crate::tuple::{Outer, Remote};
 
@@ -27,7 +29,8 @@ struct HeldSyn {
     outer: Outer,
     remote: Remote,
     since: Tick,
-    packet: Box<[u8]>,
+    /// Where it came from, as it came.
+    packet: (Side, Box<[u8]>),
 }
 
 impl HeldSyns {
@@ -36,14 +39,14 @@ impl HeldSyns {
     }
 
     /// Keeps a SYN, or says that there is no room. One that is held already keeps its clock: its sender retransmits.
-    pub(crate) fn hold(&mut self, now: Tick, outer: Outer, remote: Remote, packet: &[u8]) -> bool {
+    pub(crate) fn hold(&mut self, now: Tick, outer: Outer, remote: Remote, (side, packet): (Side, &[u8])) -> bool {
         if self.find(remote, Some(outer)).is_some() {
             return true;
         }
         let has_room = self.syns.len() < MOST;
         if has_room {
             let packet = packet[..packet.len().min(LONGEST_QUOTE)].into();
-            self.syns.push_back(HeldSyn { outer, remote, since: now, packet });
+            self.syns.push_back(HeldSyn { outer, remote, since: now, packet: (side, packet) });
         }
         has_room
     }
@@ -70,7 +73,7 @@ impl HeldSyns {
     }
 
     /// A SYN whose time has come, to be answered.
-    pub(crate) fn expire(&mut self, now: Tick) -> Option<Box<[u8]>> {
+    pub(crate) fn expire(&mut self, now: Tick) -> Option<(Side, Box<[u8]>)> {
         self.next_expiry().filter(|due| *due <= now)?;
         self.syns.pop_front().map(|syn| syn.packet)
     }
@@ -91,28 +94,32 @@ mod tests {
     fn a_syn_is_answered_six_seconds_after_it_first_came() {
         let mut held = HeldSyns::new(SIX_SECONDS);
         let start = Tick::default();
-        assert!(held.hold(start, OUTER, remote(1), b"syn"));
-        assert!(held.hold(start.after(Duration::from_secs(3)), OUTER, remote(1), b"again"));
+        assert!(held.hold(start, OUTER, remote(1), (Side::Outside, b"syn")));
+        assert!(held.hold(start.after(Duration::from_secs(3)), OUTER, remote(1), (Side::Outside, b"again")));
 
         assert_eq!(held.expire(start.after(Duration::from_secs(5))), None);
-        assert_eq!(held.expire(start.after(SIX_SECONDS)).as_deref(), Some(&b"syn"[..]));
+        assert_eq!(held.expire(start.after(SIX_SECONDS)), Some((Side::Outside, b"syn"[..].into())));
         assert_eq!(held.next_expiry(), None);
     }
 
     #[test]
     fn the_store_is_bounded_in_number_and_size() {
         let mut held = HeldSyns::new(SIX_SECONDS);
-        let all = (0..1000).filter(|port| held.hold(Tick::default(), OUTER, remote(*port), &[0; 1500])).count();
+        let syn = |port| (OUTER, remote(port), (Side::Inside, &[0; 1500][..]));
+        let all = (0..1000)
+            .map(syn)
+            .filter(|(outer, remote, packet)| held.hold(Tick::default(), *outer, *remote, *packet))
+            .count();
 
         assert_eq!(all, MOST);
-        assert_eq!(held.expire(Tick::default().after(SIX_SECONDS)).unwrap().len(), LONGEST_QUOTE);
+        assert_eq!(held.expire(Tick::default().after(SIX_SECONDS)).unwrap().1.len(), LONGEST_QUOTE);
     }
 
     #[test]
     fn only_the_connection_that_is_meant_is_found_and_forgotten() {
         let mut held = HeldSyns::new(SIX_SECONDS);
-        held.hold(Tick::default(), OUTER, remote(1), b"one");
-        held.hold(Tick::default(), OUTER, remote(2), b"two");
+        held.hold(Tick::default(), OUTER, remote(1), (Side::Outside, b"one"));
+        held.hold(Tick::default(), OUTER, remote(2), (Side::Outside, b"two"));
 
         assert_eq!((held.find(remote(1), None), held.find(remote(3), None)), (Some(OUTER), None));
         assert_eq!(held.find(remote(1), Some(Outer { port: 1, ..OUTER })), None);

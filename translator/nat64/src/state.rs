@@ -20,7 +20,7 @@ use crate::session::{Session, SessionIndex, Sessions};
 use crate::tcp::TcpState;
 use crate::timers::{Lifetime, Tick};
 use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote, SpokenTo};
-use crate::{Config, DropReason, TableSize};
+use crate::{Config, DropReason, Side, TableSize};
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -58,8 +58,8 @@ pub(crate) struct Found {
 pub(crate) enum Expired {
     /// A session is gone.
     Session,
-    /// A SYN from outside met none from inside, and is to be answered (RFC 5382 REQ-4).
-    Syn(Box<[u8]>),
+    /// A SYN to pool4 met none the other way, and is to be answered on the side it came from (RFC 5382 REQ-4).
+    Syn(Side, Box<[u8]>),
     /// A session may still be in use: the inside endpoint is to be asked (RFC 6146 §3.5.2.2).
     Probe { to: Receiver, from: Remote },
 }
@@ -207,8 +207,8 @@ impl State {
         self.tables[protocol as usize].sessions.touch(now, session, lifetime);
     }
 
-    /// Keeps a SYN from outside that nobody inside waits for yet, or says that there is no room.
-    pub(crate) fn hold(&mut self, now: Tick, outer: Outer, remote: Remote, syn: &[u8]) -> bool {
+    /// Keeps a SYN to pool4 that nobody inside waits for yet, or says that there is no room.
+    pub(crate) fn hold(&mut self, now: Tick, outer: Outer, remote: Remote, syn: (Side, &[u8])) -> bool {
         self.held.hold(now, outer, remote, syn)
     }
 
@@ -276,8 +276,8 @@ impl State {
 
     /// Deals with one session or held SYN whose time has come.
     pub(crate) fn expire(&mut self, now: Tick) -> Option<Expired> {
-        if let Some(syn) = self.held.expire(now) {
-            return Some(Expired::Syn(syn));
+        if let Some((side, syn)) = self.held.expire(now) {
+            return Some(Expired::Syn(side, syn));
         }
         let expired = |protocol: &Protocol| {
             let session = self.tables[*protocol as usize].sessions.expired(now)?;

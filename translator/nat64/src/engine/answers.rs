@@ -13,7 +13,7 @@ use crate::reply::{self, Reply};
 use crate::timers::Tick;
 use crate::tuple::{Outer, Remote, Transport};
 use crate::unsolicited::{self, Treatment};
-use crate::{DropReason, ErrorSource4, Side, Verdict, pool4};
+use crate::{DropReason, ErrorSource4, Side, Unsolicited, Verdict, pool4};
 
 impl Engine {
     /// Counts a drop, and tells the sender where it should hear of it.
@@ -53,22 +53,27 @@ impl Engine {
         spoken_to.filter(in_pool4).unwrap_or(self.config.address4)
     }
 
-    /// What nobody inside waits for. Ports that are not in pool4 are not ours to speak for.
+    /// What nobody inside waits for. Towards the outside, ports that are not in pool4 are not ours to speak for; those
+    /// inside are always answered.
     pub(super) fn unsolicited(
         &mut self,
         now: Tick,
-        packet: &Packet<'_>,
+        (side, packet): (Side, &Packet<'_>),
         arrival: &FromOutside,
         (transport, reason): (&Transport, DropReason),
     ) -> Result<Passed, Refusal> {
         let outer = Outer { address: arrival.destination, port: transport.port_outside() };
-        if !pool4::covers(&self.config.pool4, outer) {
-            return Err(reason.into());
-        }
-        match (unsolicited::treatment(self.config.unsolicited, transport, reason), *transport) {
+        let is_ours = pool4::covers(&self.config.pool4, outer);
+        let unsolicited = match side {
+            Side::Inside if !is_ours => return Err(Refusal { reason, reply: unsolicited::answer(transport, reason) }),
+            Side::Inside => Unsolicited::Answer,
+            Side::Outside if !is_ours => return Err(reason.into()),
+            Side::Outside => self.config.unsolicited,
+        };
+        match (unsolicited::treatment(unsolicited, transport, reason), *transport) {
             (Treatment::Hold, Transport::Tcp { source, .. }) => {
                 let remote = Remote { address: arrival.source, port: source };
-                if !self.state.hold(now, outer, remote, &as_it_was_sent(packet)) {
+                if !self.state.hold(now, outer, remote, (side, &as_it_was_sent(packet))) {
                     return Err(reason.into());
                 }
                 self.stats.syns_held += 1;

@@ -17,7 +17,7 @@ use crate::xlat::fragment::{Cutting, Train, fragments};
 use crate::xlat::size;
 use crate::xlat::transport::Port;
 use crate::xlat::{Addresses, NewHeader};
-use crate::{Side, icmp_error, unsolicited};
+use crate::{Side, icmp_error};
 
 impl Engine {
     pub(super) fn hairpin(
@@ -32,9 +32,11 @@ impl Engine {
         }
         let outer = self.mapping_for(now, arrival, transport)?;
         let seen = FromOutside { network: arrival.network, source: outer.address, destination: arrival.destination };
-        let Receiver { inner, prefix } = self
-            .mapped_by(now, &seen, &transport.sent_from(outer.port))
-            .map_err(|reason| Refusal { reason, reply: unsolicited::answer(transport, reason) })?;
+        let sent = transport.sent_from(outer.port);
+        let Receiver { inner, prefix } = match self.mapped_by(now, &seen, &sent) {
+            Ok(receiver) => receiver,
+            Err(reason) => return self.unsolicited(now, (Side::Inside, packet), &seen, (&sent, reason)),
+        };
         let addresses = match inner.ipv4() {
             Some(destination) => Addresses::V4 { source: outer.address, destination },
             None => {

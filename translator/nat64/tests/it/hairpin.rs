@@ -1,5 +1,7 @@
 //! From one peer to another through pool4 (RFC 6146 §3.8, RFC 4787 REQ-9).
 
+use std::time::Duration;
+
 use nat64::{DropReason, Filtering, Hairpinning, Side};
 use packet::{Checksum, Offload, SegmentKind, Segments};
 
@@ -138,8 +140,40 @@ fn whom_nobody_has_mapped_nobody_reaches() {
 
     assert_eq!(lab.inside(&udp(ALICE, &via(&nobody), b"x")).dropped(), DropReason::NoBibEntry);
     assert_eq!(lab.reply().1.icmp, Some((1, 4)));
-    assert_eq!(lab.inside(&tcp(ALICE, &via(&nobody), "S")).dropped(), DropReason::NoBibEntry);
-    assert!(lab.transmits().is_empty(), "RFC 5382 REQ-4");
+    assert_eq!(lab.inside(&tcp(ALICE, &via(&nobody), "A")).dropped(), DropReason::NoSession);
+    assert!(lab.transmits().is_empty());
+}
+
+#[test]
+fn a_syn_that_no_peer_waits_for_is_answered_after_six_seconds_and_not_before() {
+    // RFC 6146 §3.5.2.2 and §3.8, RFC 5382 REQ-4.
+    let mut lab = Lab::new();
+    let syn = tcp(ALICE, &via(&format!("{POOL4}:5000")), "S");
+
+    assert_eq!(lab.inside(&syn), crate::lab::Outcome::Taken);
+    lab.pass(Duration::from_secs(5));
+    assert!(lab.transmits().is_empty());
+    lab.pass(Duration::from_secs(1));
+
+    let (side, error) = lab.reply();
+    assert_eq!((side, error.icmp, error.destination.ip()), (Side::Inside, Some((1, 4)), at(ALICE).ip()));
+    assert_eq!(error.payload, syn);
+}
+
+#[test]
+fn peers_that_open_to_one_another_at_once_have_one_connection() {
+    let mut lab = Lab::new();
+    let alice = lab.inside(&tcp(ALICE, &via("1.1.1.1:443"), "S")).sent().source.to_string();
+    let bob = format!("{POOL4}:5000");
+
+    assert_eq!(lab.inside(&tcp(ALICE, &via(&bob), "S")), crate::lab::Outcome::Taken);
+    let syn = lab.hairpinned(&tcp(BOB, &via(&alice), "S"));
+
+    assert_eq!((syn.source, syn.destination), (at(&via(&bob)), at(ALICE)), "from where it was expected");
+    let answer = lab.hairpinned(&tcp(ALICE, &via(&bob), "SA"));
+    assert_eq!((answer.source, answer.destination), (at(&via(&alice)), at(BOB)));
+    lab.pass(Duration::from_secs(6));
+    assert!(lab.transmits().is_empty());
 }
 
 #[test]

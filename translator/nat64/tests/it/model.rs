@@ -100,15 +100,19 @@ impl Model {
         };
         match self.incoming(sent, from, to) {
             Ok((to, under)) => Fate::Hairpinned { from, under, to },
-            Err(reason) => Fate::Dropped(reason),
+            Err(reason) => self.unsolicited(sent, from, to, reason),
         }
     }
 
     pub(crate) fn outside(&mut self, sent: Sent, remote: SocketAddrV4, outer: SocketAddrV4) -> Fate {
-        let reason = match self.incoming(sent, remote, outer) {
-            Ok((to, under)) => return Fate::Inside { from: remote, under, to },
-            Err(reason) => reason,
-        };
+        match self.incoming(sent, remote, outer) {
+            Ok((to, under)) => Fate::Inside { from: remote, under, to },
+            Err(reason) => self.unsolicited(sent, remote, outer, reason),
+        }
+    }
+
+    /// RFC 6146 §3.5.2.2: a SYN may be about to meet another.
+    fn unsolicited(&mut self, sent: Sent, remote: SocketAddrV4, outer: SocketAddrV4, reason: DropReason) -> Fate {
         let is_held = sent.protocol == Protocol::Tcp
             && sent.flags == "S"
             && self.config.pool4[0].ports.contains(&outer.port())
