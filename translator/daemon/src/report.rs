@@ -39,7 +39,7 @@ pub(crate) struct Nat64Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SettingsReport {
     pub(crate) interface: String,
-    pub(crate) pool6: Pool6,
+    pub(crate) pool6: Vec<Pool6>,
     /// The first and the last address.
     pub(crate) pool4: (Ipv4Addr, Ipv4Addr),
     /// The first and the last port.

@@ -42,6 +42,26 @@ fn a_client_without_ipv4_pings_asks_and_fetches() {
 }
 
 #[test]
+fn every_prefix_leads_out_and_answers_come_back_from_it() {
+    on_router(|router| {
+        router.serve_page_of_the_client()?;
+        router.translate(&["--pool6", "2001:db8:64::/48", "--static", "tcp,203.0.114.2:80,[2001:db8::5]:80"])?;
+        assert!(router.kernel_state()?.contains("2001:db8:64::/48 dev nat64"));
+
+        // RFC 6052 §2.2: in a /48 the address steps over bits 64 to 71.
+        for server in [&inside(SERVER), "2001:db8:64:cb00:70:5000::"] {
+            assert!(ping(&router.client, &[server])?.contains("1 received"), "{server}");
+            let page = curl(&router.client, &format!("http://[{server}]/"))?;
+            assert_eq!(page, format!("hello from an IPv4-only web server, you are {POOL4}\n"));
+        }
+        let page = curl(&router.server, &format!("http://{POOL4}/"))?;
+        let first = inside(SERVER).parse::<std::net::Ipv6Addr>()?;
+        assert_eq!(page, format!("hello from an IPv6-only web server, you are {first}\n"));
+        Ok(())
+    });
+}
+
+#[test]
 fn the_translator_s_own_host_is_a_client_too() {
     on_router(|router| {
         router.translate(&[])?;

@@ -20,9 +20,10 @@ pub(crate) struct Nat64Args {
     /// Name of the TUN interface to create
     #[arg(long, value_name = "NAME", default_value = "nat64", value_parser = interface_name)]
     pub(crate) tun: String,
-    /// The IPv6 prefix that stands for IPv4 (RFC 6052), routed to the interface
-    #[arg(long, value_name = "PREFIX", default_value_t)]
-    pub(crate) pool6: Pool6,
+    /// An IPv6 prefix that stands for IPv4 (RFC 6052), routed to the interface; may be given several times, the longest
+    /// one that fits wins, and who starts from outside is seen under the first
+    #[arg(long, value_name = "PREFIX", default_value = "64:ff9b::/96")]
+    pub(crate) pool6: Vec<Pool6>,
     /// The IPv4 addresses to translate to, routed to the interface; this machine must not have them itself
     #[arg(long, value_name = "ADDRESS[-ADDRESS]")]
     pub(crate) pool4: Pool4,

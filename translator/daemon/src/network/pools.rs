@@ -5,7 +5,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Subnets, Ipv6Net};
+use contract::Pool6;
+use ipnet::{IpNet, Ipv4Subnets};
 use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
 use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
@@ -17,13 +18,15 @@ use crate::error::{Error, Reason};
 ///
 /// # Errors
 /// [`Error::NoIpv6`], [`Error::PoolRouted`], [`Error::Netlink`].
-pub(crate) async fn route_pools(index: u32, pool6: Ipv6Net, pool4: (Ipv4Addr, Ipv4Addr)) -> Result<(), Error> {
+pub(crate) async fn route_pools(index: u32, pool6: &[Pool6], pool4: (Ipv4Addr, Ipv4Addr)) -> Result<(), Error> {
     let handle = netlink::connect()?;
     bring_up(&handle, index).await?;
-    let route6 = RouteMessageBuilder::<Ipv6Addr>::new()
-        .output_interface(index)
-        .destination_prefix(pool6.network(), pool6.prefix_len());
-    add(&handle, route6.build(), "--pool6", pool6.into()).await?;
+    for net in pool6.iter().map(Pool6::net) {
+        let route6 = RouteMessageBuilder::<Ipv6Addr>::new()
+            .output_interface(index)
+            .destination_prefix(net.network(), net.prefix_len());
+        add(&handle, route6.build(), "--pool6", net.into()).await?;
+    }
     for net in Ipv4Subnets::new(pool4.0, pool4.1, 0) {
         let route4 = RouteMessageBuilder::<Ipv4Addr>::new()
             .output_interface(index)

@@ -37,7 +37,8 @@ struct Translates<'a>(&'a SettingsReport);
 impl fmt::Display for Translates<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SettingsReport { pool6, pool4: (first, last), ports: (low, high), .. } = self.0;
-        write!(f, "{pool6} to IPv4, from {first}")?;
+        let pool6: Vec<String> = pool6.iter().map(ToString::to_string).collect();
+        write!(f, "{} to IPv4, from {first}", pool6.join(", "))?;
         if first != last {
             write!(f, "-{last}")?;
         }
@@ -93,7 +94,7 @@ mod tests {
             uptime_secs: 7_500,
             nat64: SettingsReport {
                 interface: "nat64".to_owned(),
-                pool6: contract::Pool6::default(),
+                pool6: vec![contract::Pool6::default(), "2001:db8:64::/48".parse().unwrap()],
                 pool4: ("192.0.2.2".parse().unwrap(), "192.0.2.4".parse().unwrap()),
                 ports: (1, 65535),
                 address4: None,

@@ -46,7 +46,7 @@ impl Router {
             let added = engine.add_mapping(now, (*mapping).into());
             added.map_err(|error| Error::Usage(format!("--static {mapping}: {error}")))?;
         }
-        route_pools(index, settings.pool6.net(), (settings.pool4.first, settings.pool4.last)).await?;
+        route_pools(index, &settings.pool6, (settings.pool4.first, settings.pool4.last)).await?;
         if settings.address4.is_some_and(|address| surroundings.own_addresses.contains(&address)) {
             accept_own_source(interface);
         }

@@ -25,7 +25,8 @@ const LIMITS: Limits = Limits {
 /// The command line, and what `config set` made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
-    pub(super) pool6: Pool6,
+    /// At least one.
+    pub(super) pool6: Vec<Pool6>,
     pub(super) pool4: Pool4,
     pub(super) ports: Ports,
     /// `None`: errors come from the pool4 address that was spoken to.
@@ -43,9 +44,11 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn of(args: &Nat64Args) -> Self {
-        let from_inside = args.pool6.embed(args.address4.unwrap_or(args.pool4.first));
+        let pool6 = args.pool6.clone();
+        let from_inside =
+            args.pool6.first().copied().unwrap_or_default().embed(args.address4.unwrap_or(args.pool4.first));
         Self {
-            pool6: args.pool6,
+            pool6,
             pool4: args.pool4,
             ports: args.ports.clone(),
             address4: args.address4,
@@ -78,7 +81,7 @@ impl Settings {
         let is_allowed = |address: &Ipv4Addr| self.allow.iter().any(|prefix| prefix.contains(address));
         let own_addresses = surroundings.own_addresses.iter().filter(|address| !is_allowed(address));
         Config {
-            pool6: vec![self.pool6],
+            pool6: self.pool6.clone(),
             pool4: pool4.collect(),
             // Nobody inside speaks IPv4.
             ipv4_peers: Ipv4Addr::UNSPECIFIED.into(),
@@ -125,7 +128,7 @@ impl Settings {
             |fixed: Option<u16>, followed| MtuReport { bytes: fixed.unwrap_or(followed), followed: fixed.is_none() };
         SettingsReport {
             interface: interface.to_owned(),
-            pool6: self.pool6,
+            pool6: self.pool6.clone(),
             pool4: (self.pool4.first, self.pool4.last),
             ports: (*self.ports.start(), *self.ports.end()),
             address4: self.address4,
