@@ -12,6 +12,8 @@ use crate::host::path;
 pub const PROVIDER: &str = "terraform-provider-hetznat";
 /// The Pi's side of hetznat.
 pub const TRANSLATOR: &str = "hetznat-translator";
+/// What the benchmarks put through a gateway.
+pub const LOAD: &str = "hetznat-load";
 
 /// One of our binaries, from the directory cargo built the running program into.
 ///

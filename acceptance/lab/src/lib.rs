@@ -4,6 +4,7 @@
 //! happens to the lab (a panic, Ctrl-C, SIGKILL), the kernel takes the hosts, their processes and their links down.
 //! The lab drives the built binaries as processes and links none of them: what it sees is what a user sees.
 
+pub mod bench;
 pub mod binaries;
 mod directory;
 pub mod dns64;

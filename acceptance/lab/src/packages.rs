@@ -12,6 +12,8 @@ use crate::binaries::find;
 pub enum Purpose {
     /// To build a lab and look at it.
     Lab,
+    /// To measure gateways against each other.
+    Bench,
     /// To run every test of the workspace.
     Tests,
 }
@@ -30,6 +32,9 @@ const LAB: [(&str, &str); 10] = [
     ("util-linux", "nsenter"),
 ];
 
+/// What the benchmarks compare with, and measure by.
+const BENCH: [(&str, &str); 3] = [("tayga", "tayga"), ("iperf3", "iperf3"), ("ethtool", "ethtool")];
+
 /// What judges the scripts and the unit that we ship, and what counts instructions.
 const TESTS: [(&str, &str); 4] =
     [("dash", "dash"), ("shellcheck", "shellcheck"), ("systemd", "systemd-analyze"), ("valgrind", "valgrind")];
@@ -37,8 +42,16 @@ const TESTS: [(&str, &str); 4] =
 /// The packages whose program is on no path.
 #[must_use]
 pub fn missing(purpose: Purpose) -> Vec<&'static str> {
-    let tests = if purpose == Purpose::Tests { &TESTS[..] } else { &[] };
-    LAB.iter().chain(tests).filter(|(_, program)| find(program).is_none()).map(|(package, _)| *package).collect()
+    let more: &[&[_]] = match purpose {
+        Purpose::Lab => &[],
+        Purpose::Bench => &[&BENCH],
+        Purpose::Tests => &[&BENCH, &TESTS],
+    };
+    LAB.iter()
+        .chain(more.iter().copied().flatten())
+        .filter(|(_, program)| find(program).is_none())
+        .map(|(package, _)| *package)
+        .collect()
 }
 
 /// Installs what is missing; `say` hears about it first.

@@ -42,7 +42,14 @@ impl Translator {
     }
 
     fn start_command(host: Arc<Host>, words: &[&str]) -> Result<Self> {
-        let binary = binaries::built(TRANSLATOR)?;
+        Self::start_binary(host, binaries::built(TRANSLATOR)?, words)
+    }
+
+    /// Starts a translator that was built elsewhere, with these words, and waits until it answers `status`.
+    ///
+    /// # Errors
+    /// As [`Translator::start`].
+    pub fn start_binary(host: Arc<Host>, binary: PathBuf, words: &[&str]) -> Result<Self> {
         let control = host.directory().join("control.sock");
         let socket = ["--control", text(&control)?];
         let process = host.spawn("translator", &[&[text(&binary)?], words, &socket].concat())?;
@@ -55,6 +62,12 @@ impl Translator {
         })
         .with_context(|| translator.log())?;
         Ok(translator)
+    }
+
+    /// Its pid inside the host.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Runs a command that asks the translator: `bib list`, `config set`.

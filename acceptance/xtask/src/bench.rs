@@ -1,17 +1,24 @@
-//! `cargo xtask bench`: what it costs, measured; `--write` puts the figures into docs/benchmarks.md.
+//! `cargo xtask bench`: how fast it is, compared with others, and what a packet costs; `--write` puts the figures into
+//! docs/benchmarks.md.
 
 mod document;
+mod gateways;
 mod instructions;
+mod programs;
+mod results;
+mod table;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Instructions per packet, layer by layer, as callgrind counts them
+    /// Instructions per packet instead, layer by layer, as callgrind counts them
     #[arg(long)]
     instructions: bool,
+    #[command(flatten)]
+    gateways: gateways::Options,
     /// Put the figures into docs/benchmarks.md
     #[arg(long)]
     write: bool,
@@ -21,5 +28,5 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.instructions {
         return instructions::run(options.write);
     }
-    bail!("say what is to be measured: --instructions")
+    gateways::run(&options.gateways)
 }

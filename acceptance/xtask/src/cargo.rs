@@ -24,9 +24,10 @@ pub(crate) fn status(mut command: Command) -> Result<ExitStatus> {
     command.status().with_context(|| format!("{} could not be started", command.get_program().display()))
 }
 
-/// Builds the two binaries that the lab drives, beside this one.
+/// Builds the binaries that the lab drives, beside this one.
 pub(crate) fn build_binaries() -> Result<()> {
-    let status = status(cargo(&["build", "--quiet", "--package", PROVIDER, "--package", TRANSLATOR]))?;
+    let status =
+        status(cargo(&["build", "--quiet", "--package", PROVIDER, "--package", TRANSLATOR, "--package", "load"]))?;
     ensure!(status.success(), "the binaries could not be built");
     Ok(())
 }

@@ -24,7 +24,7 @@ enum Task {
     Demo(demo::Options),
     /// Run every test, the end-to-end ones included
     Test(test::Options),
-    /// Measure what it costs
+    /// Measure it against others, or what a packet costs
     Bench(bench::Options),
     /// Check what the compiler and clippy do not: layers, sizes, headers, scripts, words
     Tidy,

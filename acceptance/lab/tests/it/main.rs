@@ -1,5 +1,6 @@
 //! Tests of the whole, on the lab. All of them need root: they fail without it rather than pretend.
 
+mod bench;
 mod demo;
 mod documents;
 mod examples;

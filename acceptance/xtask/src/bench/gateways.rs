@@ -1,0 +1,116 @@
+//! Gateways against each other: everybody has a turn at every case, round by round, so that what else the machine does
+//! meets all alike.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use lab::bench::{Case, Contender, Figures, Gateway, Hosts, Load, measure};
+use lab::packages::Purpose;
+
+use super::results::Results;
+use super::{programs, table};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Two rounds of one second each: under two minutes, and good for a first look only
+    #[arg(long)]
+    quick: bool,
+    /// How often everybody has a turn
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
+    /// Only these cases, and those whose names begin with one of these words: tcp, tcp-1-reverse, tunnel-udp
+    #[arg(long, value_name = "CASE", num_args = 1..)]
+    only: Vec<String>,
+}
+
+/// How often, and for how long.
+struct Effort {
+    rounds: u32,
+    seconds: u32,
+}
+
+impl Effort {
+    fn of(options: &Options) -> Self {
+        let (rounds, seconds) = if options.quick { (2, 1) } else { (5, 3) };
+        Self { rounds: options.rounds.unwrap_or(rounds).max(1), seconds }
+    }
+}
+
+pub(super) fn run(options: &Options) -> Result<ExitCode> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "the benchmarks make network namespaces, which needs root; run it again as root"
+    );
+    lab::packages::install(Purpose::Bench, |line| eprintln!("{line}"))?;
+    let cases = chosen(&options.only)?;
+    let effort = Effort::of(options);
+    let hosts = Hosts::start(programs::ready()?)?;
+
+    let (start, mut results) = (Instant::now(), Results::default());
+    for round in 1..=effort.rounds {
+        eprintln!("round {round} of {}, {} s", effort.rounds, start.elapsed().as_secs());
+        for case in &cases {
+            one_round(&hosts, *case, effort.seconds, &mut results);
+        }
+    }
+    drop(hosts);
+    table::print(&cases, &results)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A turn that goes wrong is told and left out: the others were not for nothing.
+fn one_round(hosts: &Hosts, case: Case, seconds: u32, results: &mut Results) {
+    for &contender in case.contenders() {
+        match turn(hosts, case, contender, seconds) {
+            Ok(figures) => results.add(case, contender, figures),
+            Err(error) => eprintln!("{case}, {contender}: {error:#}"),
+        }
+    }
+}
+
+fn turn(hosts: &Hosts, case: Case, contender: Contender, seconds: u32) -> Result<Figures> {
+    let clients = if case.load == Load::Memory { 8 } else { 1 };
+    let gateway = Gateway::start(hosts, contender, clients)?;
+    measure(&gateway, case.load, seconds)
+}
+
+/// The cases of these names, or all.
+fn chosen(only: &[String]) -> Result<Vec<Case>> {
+    let is_meant = |case: &Case, word: &str| {
+        let name = case.to_string();
+        name == word || name.strip_prefix(word).is_some_and(|rest| rest.starts_with('-'))
+    };
+    let mut cases: Vec<_> = Case::all().collect();
+    for word in only {
+        let names: Vec<_> = cases.iter().map(Case::to_string).collect();
+        let known = cases.iter().any(|case| is_meant(case, word));
+        ensure!(known, "there is no case {word}; there are {}", names.join(", "));
+    }
+    cases.retain(|case| only.is_empty() || only.iter().any(|word| is_meant(case, word)));
+    Ok(cases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str]) -> Vec<String> {
+        let only: Vec<_> = only.iter().map(|word| (*word).to_owned()).collect();
+        chosen(&only).unwrap().iter().map(Case::to_string).collect()
+    }
+
+    #[test]
+    fn a_word_means_a_case_or_all_that_begin_with_it() {
+        assert_eq!(names(&["tcp-1", "udp-64"]), ["tcp-1", "tcp-1-reverse", "udp-64", "udp-64-trains"]);
+        assert_eq!(names(&["tunnel-latency"]), ["tunnel-latency"]);
+        assert_eq!(names(&[]).len(), Case::all().count());
+    }
+
+    #[test]
+    fn a_case_that_does_not_exist_is_answered_with_those_that_do() {
+        let error = chosen(&["tcp-9".to_owned()]).unwrap_err().to_string();
+
+        assert!(error.starts_with("there is no case tcp-9; there are tcp-1, "), "{error}");
+    }
+}
