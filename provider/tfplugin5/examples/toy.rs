@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use tfplugin5::{
-    About, Attr, Context, Diagnostic, Diagnostics, Provider, Resource, Resources, Secret, computed, model, optional,
-    required,
+    About, Attr, Context, Diagnostic, Diagnostics, Path, Provider, Resource, Resources, Secret, Step, block, blocks,
+    computed, model, optional, required,
 };
 
 model! {
@@ -12,6 +12,38 @@ model! {
     struct Config {
         /// Put before every greeting.
         prefix: String = optional(),
+    }
+}
+
+model! {
+    /// How something is said.
+    struct Voice {
+        /// How loud, up to 10.
+        volume: u16 = optional().default(5),
+        /// In which language.
+        language: String = optional(),
+        /// How it sounds.
+        accent: String = computed().renew_on(&["language"]),
+        /// What is said besides, in this order.
+        word: Vec<Attr<Word>> = blocks().at_most(2),
+    }
+}
+
+model! {
+    /// One word more.
+    struct Word {
+        /// The word.
+        text: String = required(),
+    }
+}
+
+model! {
+    /// Something to find it by.
+    struct Tag {
+        /// Its name.
+        name: String = required(),
+        /// Its value; another one makes another greeting.
+        value: String = optional().default("yes").replace(),
     }
 }
 
@@ -28,6 +60,10 @@ model! {
         text: String = computed().renew_on(&["times"]),
         /// A secret nobody may see in a log.
         code: Secret = computed().sensitive().renew_on(&["rotate"]),
+        /// How it is said.
+        voice: Voice = block(),
+        /// What to find it by.
+        tag: Vec<Attr<Tag>> = blocks().unordered(),
     }
 }
 
@@ -44,7 +80,26 @@ impl Greeting {
         if self.code.is_unknown() {
             self.code = Secret::new(format!("secret-{}", std::process::id())).into();
         }
+        if let Attr::Known(voice) = &mut self.voice {
+            voice.accent = format!("of {}", voice.language.known().map_or("nobody", String::as_str)).into();
+        }
         Ok(self)
+    }
+}
+
+impl Voice {
+    fn check(&self, path: &Path, diagnostics: &mut Diagnostics) {
+        if self.volume.known().is_some_and(|volume| *volume > 10) {
+            let path = path.then(Step::Attribute("volume".to_owned()));
+            diagnostics.push(Diagnostic::error("nobody can shout that loud; set it to 10 or less").at_path(path));
+        }
+        let words = path.then(Step::Attribute("word".to_owned()));
+        for (index, word) in self.word.known().into_iter().flatten().enumerate() {
+            if word.known().is_some_and(|word| word.text.known().is_some_and(String::is_empty)) {
+                let path = words.index(index).then(Step::Attribute("text".to_owned()));
+                diagnostics.push(Diagnostic::error("an empty word says nothing; leave it out").at_path(path));
+            }
+        }
     }
 }
 
@@ -55,6 +110,9 @@ impl Resource for Greeting {
     fn validate(config: &Self, diagnostics: &mut Diagnostics) {
         if config.times == Attr::Known(0) {
             diagnostics.push(Diagnostic::error("a greeting is said at least once; set times to 1 or more").at("times"));
+        }
+        if let Attr::Known(voice) = &config.voice {
+            voice.check(&Path::attribute("voice"), diagnostics);
         }
     }
 
@@ -77,9 +135,9 @@ impl Resource for Greeting {
     }
 
     async fn import(id: String, cx: &mut Context<String>) -> Result<Self, Diagnostics> {
-        let (rotate, text, code) = (Attr::Null, Attr::Null, Attr::Null);
+        let (rotate, text, code, voice, tag) = (Attr::Null, Attr::Null, Attr::Null, Attr::Null, Attr::Null);
         cx.private = b"made by toy".to_vec();
-        Self { name: id.into(), times: 1.into(), rotate, text, code }.complete(cx)
+        Self { name: id.into(), times: 1.into(), rotate, text, code, voice, tag }.complete(cx)
     }
 }
 

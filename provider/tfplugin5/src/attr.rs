@@ -158,18 +158,48 @@ impl Field for bool {
     }
 }
 
-impl Field for u16 {
+macro_rules! whole_number {
+    ($number:ty) => {
+        impl Field for $number {
+            fn ty() -> Type {
+                Type::Number
+            }
+
+            fn from_value(value: Value, path: &Path) -> Result<Self, Diagnostics> {
+                let number = if let Value::Number(Number::Int(int)) = value { Self::try_from(int).ok() } else { None };
+                number.ok_or_else(|| wrong(path, format!("{path} must be a whole number between 0 and {}", Self::MAX)))
+            }
+
+            fn into_value(self) -> Value {
+                Value::from(i64::from(self))
+            }
+        }
+    };
+}
+
+whole_number!(u16);
+whole_number!(u32);
+
+impl<T: Field> Field for Vec<Attr<T>> {
     fn ty() -> Type {
-        Type::Number
+        Type::List(Box::new(T::ty()))
     }
 
     fn from_value(value: Value, path: &Path) -> Result<Self, Diagnostics> {
-        let number = if let Value::Number(Number::Int(int)) = value { Self::try_from(int).ok() } else { None };
-        number.ok_or_else(|| wrong(path, format!("{path} must be a whole number between 0 and {}", Self::MAX)))
+        let Value::List(elements) = value else { return Err(wrong(path, format!("{path} must be a list"))) };
+        let mut diagnostics = Diagnostics::default();
+        let element = |(index, value)| diagnostics.keep(Attr::from_value(value, &path.index(index)));
+        let list = elements.into_iter().enumerate().filter_map(element).collect();
+        if diagnostics.0.is_empty() { Ok(list) } else { Err(diagnostics) }
     }
 
     fn into_value(self) -> Value {
-        Value::from(i64::from(self))
+        Value::List(self.into_iter().map(Attr::into_value).collect())
+    }
+
+    fn same(one: &Value, other: &Value) -> bool {
+        let (Value::List(one), Value::List(other)) = (one, other) else { return one == other };
+        one.len() == other.len() && one.iter().zip(other).all(|(one, other)| T::same(one, other))
     }
 }
 
@@ -317,6 +347,26 @@ mod tests {
         assert_eq!(mtu(Value::from(1412)), Ok(1412));
         assert_eq!(mtu(Value::from(70_000)), Err("mtu must be a whole number between 0 and 65535".to_owned()));
         assert!(mtu(Value::Number(Number::Float(0.5))).is_err());
+    }
+
+    #[test]
+    fn an_element_that_does_not_parse_is_named_by_its_place_and_the_others_are_read_on() {
+        let list = Value::List(vec![Value::from("::1"), Value::from("::g"), Value::Unknown, Value::from("::h")]);
+
+        let parsed = Vec::<Attr<Spelled<Ipv6Addr>>>::from_value(list, &Path::attribute("clients"));
+
+        let summaries: Vec<_> = parsed.err().unwrap().0.into_iter().map(|error| error.summary).collect();
+        assert_eq!(summaries, ["clients[1]: invalid IPv6 address syntax", "clients[3]: invalid IPv6 address syntax"]);
+    }
+
+    #[test]
+    fn lists_mean_the_same_if_their_elements_do() {
+        type List = Vec<Attr<Spelled<Ipv6Addr>>>;
+        let list = |texts: &[&str]| Value::List(texts.iter().map(|text| Value::from(*text)).collect());
+
+        assert!(List::same(&list(&["2001:DB8::1"]), &list(&["2001:db8:0::1"])));
+        assert!(!List::same(&list(&["::1", "::2"]), &list(&["::2", "::1"])));
+        assert!(!List::same(&list(&["::1"]), &list(&["::1", "::1"])));
     }
 
     #[test]

@@ -33,6 +33,12 @@ impl Path {
         Self(steps)
     }
 
+    /// This path and the position of an element of a list.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        self.then(Step::Index(i64::try_from(index).unwrap_or(i64::MAX)))
+    }
+
     pub(crate) fn to_wire(&self) -> wire::AttributePath {
         use wire::attribute_path::step::Selector;
         let steps = self.0.iter().map(|step| {

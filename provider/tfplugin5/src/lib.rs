@@ -27,7 +27,10 @@ pub use attr::{Attr, Field, NotKnown, Secret, Spelled};
 pub use diagnostic::{Diagnostic, Diagnostics, Path, Severity, Step};
 pub use model::Model;
 pub use resource::{Context, PlanContext, Provider, Resource, Resources};
-pub use schema::{Attribute, Behaviour, Schema, SchemaError, computed, optional, required};
+pub use schema::{
+    Attribute, Behaviour, Block, Declaration, Many, Nesting, One, Schema, SchemaError, block, blocks, computed,
+    optional, required,
+};
 pub use serve::{About, run};
 pub use ty::Type;
 pub use value::{Number, Value};

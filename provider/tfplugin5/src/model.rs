@@ -22,10 +22,18 @@ pub trait Model: Clone + PartialEq + Send + Sync + Sized + 'static {
 }
 
 /// Declares a [`Model`]. Doc comments become the descriptions Terraform shows; an attribute of a nested object needs no
-/// behaviour.
+/// behaviour. A field that begins with [`block`](crate::block) or [`blocks`](crate::blocks) is a nested block.
 ///
 /// ```
-/// use tfplugin5::{computed, model, required};
+/// use tfplugin5::{Attr, block, blocks, computed, model, optional, required};
+///
+/// model! {
+///     /// A lock.
+///     pub struct Lock {
+///         /// Where it is.
+///         height: u16 = optional().default(100),
+///     }
+/// }
 ///
 /// model! {
 ///     /// A door.
@@ -34,6 +42,10 @@ pub trait Model: Clone + PartialEq + Send + Sync + Sized + 'static {
 ///         name: String = required().replace(),
 ///         /// Who may pass; a new name draws a new one.
 ///         code: String = computed().renew_on(&["name"]),
+///         /// The main lock: `lock { … }`, once or not at all.
+///         lock: Lock = block(),
+///         /// More of them: `other { … }`, from the top to the bottom.
+///         other: Vec<Attr<Lock>> = blocks().at_most(3),
 ///     }
 /// }
 /// ```
@@ -53,14 +65,15 @@ macro_rules! model {
 
         impl $crate::Model for $model {
             fn schema() -> $crate::Schema {
-                $crate::Schema {
-                    description: concat!($($about, "\n"),*),
-                    attributes: vec![$($crate::Attribute::of::<$ty>(
-                        stringify!($field),
-                        concat!($($help, "\n"),+),
-                        $crate::model!(@behaviour $($behaviour)?),
-                    )),+],
-                }
+                let description = concat!($($about, "\n"),*);
+                let mut schema = $crate::Schema { description, attributes: Vec::new(), blocks: Vec::new() };
+                $($crate::Declaration::<$ty>::declare(
+                    $crate::model!(@behaviour $($behaviour)?),
+                    stringify!($field),
+                    concat!($($help, "\n"),+),
+                    &mut schema,
+                );)+
+                schema
             }
 
             fn decode(object: $crate::Value, path: &$crate::Path) -> Result<Self, $crate::Diagnostics> {

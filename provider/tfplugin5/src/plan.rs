@@ -2,19 +2,28 @@
 //!
 //! Invariants, each a rule of Terraform's core: what the author gave is planned as given (or as it already is, if that
 //! means the same); what is computed is unknown at creation and keeps its value afterwards, unless something it renews on
-//! changed; so a plan on top of an applied plan is that state again.
+//! changed; so a plan on top of an applied plan is that state again. The same holds inside every block.
+
+use std::collections::BTreeMap;
 
 use crate::diagnostic::{Path, Step};
-use crate::schema::{Attribute, Change, Schema};
+use crate::schema::{Attribute, Block, Change, Schema, Shape};
 use crate::value::Value;
 
-/// The planned object. `prior` is null when the resource is to be created.
+/// The planned object. `prior` is null when it is to be created: the resource, or a block in it.
 pub(crate) fn plan(schema: &Schema, prior: &Value, config: &Value) -> Value {
-    let mut planned = schema
+    if *config == Value::Unknown {
+        return Value::Unknown;
+    }
+    let attributes = schema
         .attributes
         .iter()
-        .map(|attribute| (attribute.name.to_owned(), settle(attribute, prior, config.attribute(attribute.name))))
-        .collect();
+        .map(|attribute| (attribute.name.to_owned(), settle(attribute, prior, config.attribute(attribute.name))));
+    let blocks = schema.blocks.iter().map(|block| {
+        let (before, given) = (prior.attribute(block.name), config.attribute(block.name));
+        (block.name.to_owned(), plan_block(block, before, given))
+    });
+    let mut planned: BTreeMap<String, Value> = attributes.chain(blocks).collect();
     if *prior == Value::Null {
         return Value::Map(planned);
     }
@@ -41,14 +50,45 @@ fn settle(attribute: &Attribute, prior: &Value, config: &Value) -> Value {
     }
 }
 
+/// As many blocks as the author wrote, each planned on top of the one that it was.
+fn plan_block(block: &Block, before: &Value, config: &Value) -> Value {
+    match (block.nesting.shape, config) {
+        (_, Value::Unknown) => Value::Unknown,
+        (Shape::Single, Value::Null) => Value::Null,
+        (Shape::Single, given) => plan(&block.content, before, given),
+        (Shape::List, given) => {
+            let planned = given.elements().iter().enumerate();
+            let was = |index| before.elements().get(index).unwrap_or(&Value::Null);
+            Value::List(planned.map(|(index, given)| plan(&block.content, was(index), given)).collect())
+        }
+        (Shape::Set, given) => {
+            let planned = given.elements().iter();
+            Value::List(
+                planned.map(|given| plan(&block.content, predecessor(&block.content, before, given), given)).collect(),
+            )
+        }
+    }
+}
+
+/// The element of a set that an author's block was before: the one in which all that the author gives is the same. Core
+/// compares elements of a set without their history, so another spelling makes another element.
+fn predecessor<'v>(content: &Schema, before: &'v Value, config: &Value) -> &'v Value {
+    let is_same = |element: &&Value| {
+        let given = |name: &&str| *config.attribute(name) != Value::Null;
+        content.names().filter(given).all(|name| element.attribute(name) == config.attribute(name))
+    };
+    before.elements().iter().find(is_same).unwrap_or(&Value::Null)
+}
+
 /// The attributes whose change makes a new resource.
 pub(crate) fn requires_replace(schema: &Schema, prior: &Value, planned: &Value) -> Vec<Path> {
-    if *prior == Value::Null {
-        return Vec::new();
-    }
+    if *prior == Value::Null { Vec::new() } else { replacing(schema, prior, planned, &Path::default()) }
+}
+
+fn replacing(schema: &Schema, prior: &Value, planned: &Value, path: &Path) -> Vec<Path> {
     let replaced = |attribute: &Attribute| {
         let (before, after) = (prior.attribute(attribute.name), planned.attribute(attribute.name));
-        let path = Path::attribute(attribute.name);
+        let path = path.then(Step::Attribute(attribute.name.to_owned()));
         match attribute.behaviour.change {
             Change::InPlace => None,
             Change::Replaces => (before != after).then_some(path),
@@ -57,7 +97,40 @@ pub(crate) fn requires_replace(schema: &Schema, prior: &Value, planned: &Value) 
             }
         }
     };
-    schema.attributes.iter().filter_map(replaced).collect()
+    let of_blocks = schema.blocks.iter().flat_map(|block| {
+        let (before, after) = (prior.attribute(block.name), planned.attribute(block.name));
+        replacing_in_block(block, before, after, &path.then(Step::Attribute(block.name.to_owned())))
+    });
+    schema.attributes.iter().filter_map(replaced).chain(of_blocks).collect()
+}
+
+/// A path must lead somewhere before or after: where a block comes or goes, or has no place of its own, it ends there.
+fn replacing_in_block(block: &Block, before: &Value, after: &Value, path: &Path) -> Vec<Path> {
+    let replaces = |before: &Value, after: &Value| !replacing(&block.content, before, after, path).is_empty();
+    match (block.nesting.shape, before, after) {
+        (Shape::Single, Value::Map(_), Value::Map(_)) => replacing(&block.content, before, after, path),
+        (Shape::List, Value::List(befores), Value::List(afters)) if befores.len() == afters.len() => {
+            let pairs = befores.iter().zip(afters).enumerate();
+            pairs
+                .flat_map(|(index, (before, after))| replacing(&block.content, before, after, &path.index(index)))
+                .collect()
+        }
+        (Shape::List | Shape::Set, Value::List(befores), Value::List(afters)) => {
+            let lasts = |one: &Value, others: &[Value]| {
+                // What has nothing that replaces may come and go.
+                !replaces(one, &Value::Null) || others.iter().any(|other| !replaces(one, other))
+            };
+            let all_last = befores.iter().all(|one| lasts(one, afters)) && afters.iter().all(|one| lasts(one, befores));
+            if all_last { Vec::new() } else { vec![path.clone()] }
+        }
+        (Shape::Single | Shape::List | Shape::Set, before, after) => {
+            if replaces(before, after) {
+                vec![path.clone()]
+            } else {
+                Vec::new()
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::attr::Spelled;
-    use crate::schema::{computed, optional, required};
+    use crate::schema::{block, blocks, computed, optional, required};
     use crate::testing::{accepts_schema, object};
     use crate::value::tests_support::values;
 
@@ -84,7 +157,63 @@ mod tests {
             Attribute::of::<String>("config", "Text.", computed().sensitive().renew_on(&["key"])),
             Attribute::of::<bool>("published", "Whether.", computed().default(true)),
         ];
-        Schema { description: "", attributes }
+        let one =
+            [("lock", block().nesting()), ("bell", blocks().nesting()), ("key_ring", blocks().unordered().nesting())];
+        let blocks = one.map(|(name, nesting)| Block { name, description: "A part.", nesting, content: part() });
+        Schema { description: "", attributes, blocks: blocks.into() }
+    }
+
+    fn part() -> Schema {
+        let attributes = vec![
+            Attribute::of::<Spelled<std::net::Ipv6Addr>>("address", "Address.", optional()),
+            Attribute::of::<String>("maker", "Name.", optional().replace()),
+            Attribute::of::<u16>("height", "Size.", optional().default(100)),
+            Attribute::of::<String>("serial", "Text.", computed().renew_on(&["maker"])),
+        ];
+        let pin = Schema {
+            description: "",
+            attributes: vec![Attribute::of::<String>("shape", "Text.", required())],
+            blocks: Vec::new(),
+        };
+        let pin = Block { name: "pin", description: "A pin.", nesting: blocks().nesting(), content: pin };
+        Schema { description: "", attributes, blocks: vec![pin] }
+    }
+
+    fn list(elements: impl Into<Vec<Value>>) -> Value {
+        Value::List(elements.into())
+    }
+
+    /// A part as it is after an apply.
+    fn made(maker: &str) -> Value {
+        let (maker, serial) = (Value::from(maker), Value::from("made at apply"));
+        object([
+            ("address", Value::Null),
+            ("maker", maker),
+            ("height", 100.into()),
+            ("serial", serial),
+            ("pin", list([])),
+        ])
+    }
+
+    /// A part as an author writes it.
+    fn wanted(maker: &str) -> Value {
+        object([("maker", Value::from(maker)), ("pin", list([]))])
+    }
+
+    /// A plan for a door with `config` as its block `name`, on top of one that has `prior`.
+    fn planned_with(name: &str, prior: Value, config: Value) -> Value {
+        plan(
+            &door(),
+            &door_with(applied(), name, prior),
+            &door_with(object([("name", Value::from("web"))]), name, config),
+        )
+    }
+
+    fn door_with(door: Value, name: &str, part: Value) -> Value {
+        let Value::Map(mut fields) = door else { unreachable!("a door is an object") };
+        fields.extend([("bell".to_owned(), list([])), ("key_ring".to_owned(), list([]))]);
+        fields.insert(name.to_owned(), part);
+        Value::Map(fields)
     }
 
     fn applied() -> Value {
@@ -96,7 +225,78 @@ mod tests {
             ("key", Value::from("abc")),
             ("config", Value::from("key = abc")),
             ("published", Value::from(true)),
+            ("lock", Value::Null),
+            ("bell", list([])),
+            ("key_ring", list([])),
         ])
+    }
+
+    #[test]
+    fn a_new_block_computes_and_defaults_like_a_new_resource() {
+        let planned = planned_with("lock", Value::Null, wanted("acme"));
+
+        let lock = planned.attribute("lock");
+        assert_eq!(lock.attribute("serial"), &Value::Unknown);
+        assert_eq!(lock.attribute("height"), &Value::from(100));
+        assert_eq!(lock.attribute("maker"), &Value::from("acme"));
+        assert_eq!(lock.attribute("pin"), &list([]));
+        assert_eq!(planned.attribute("key"), &Value::from("abc"), "the rest stays");
+    }
+
+    #[test]
+    fn an_empty_block_is_not_an_absent_one() {
+        let empty = object([("pin", list([]))]);
+
+        let planned = planned_with("lock", Value::Null, empty);
+
+        assert_eq!(planned.attribute("lock").attribute("height"), &Value::from(100));
+        assert_eq!(planned_with("lock", made("acme"), Value::Null).attribute("lock"), &Value::Null);
+    }
+
+    #[test]
+    fn a_block_that_stays_keeps_what_was_computed_in_it() {
+        assert_eq!(planned_with("lock", made("acme"), wanted("acme")).attribute("lock"), &made("acme"));
+        let two = list([made("acme"), made("apex")]);
+        assert_eq!(planned_with("bell", two.clone(), list([wanted("acme"), wanted("apex")])).attribute("bell"), &two);
+        let ring = planned_with("key_ring", two, list([wanted("apex")]));
+        assert_eq!(ring.attribute("key_ring"), &list([made("apex")]), "an element of a set is found by what is given");
+    }
+
+    #[test]
+    fn what_is_computed_in_a_block_renews_on_its_neighbours() {
+        let planned = planned_with("lock", made("acme"), wanted("apex"));
+
+        assert_eq!(planned.attribute("lock").attribute("serial"), &Value::Unknown);
+    }
+
+    #[test]
+    fn a_block_may_be_unknown_as_a_whole_or_in_part() {
+        assert_eq!(planned_with("lock", Value::Null, Value::Unknown).attribute("lock"), &Value::Unknown);
+        assert_eq!(planned_with("bell", list([]), Value::Unknown).attribute("bell"), &Value::Unknown);
+        let maker_unknown = object([("maker", Value::Unknown), ("pin", list([]))]);
+        let planned = planned_with("lock", made("acme"), maker_unknown);
+        assert_eq!(planned.attribute("lock").attribute("maker"), &Value::Unknown);
+        assert_eq!(planned.attribute("lock").attribute("serial"), &Value::Unknown);
+    }
+
+    #[test]
+    fn a_path_that_replaces_leads_into_a_block_as_far_as_it_is_there() {
+        let paths = |name: &str, prior: Value, config: Value| {
+            let planned = planned_with(name, prior.clone(), config);
+            let paths = requires_replace(&door(), &door_with(applied(), name, prior), &planned);
+            paths.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let two = list([made("acme"), made("apex")]);
+
+        assert_eq!(paths("lock", made("acme"), wanted("apex")), ["lock.maker"]);
+        assert_eq!(paths("lock", made("acme"), Value::Null), ["lock"]);
+        assert_eq!(paths("lock", Value::Null, wanted("acme")), ["lock"]);
+        assert_eq!(paths("lock", Value::Null, object([])), [""; 0], "nothing that replaces is in it");
+        assert_eq!(paths("bell", two.clone(), list([wanted("acme"), wanted("alto")])), ["bell[1].maker"]);
+        assert_eq!(paths("bell", two.clone(), list([wanted("acme")])), ["bell"]);
+        assert_eq!(paths("bell", list([]), list([object([("pin", list([]))])])), [""; 0]);
+        assert_eq!(paths("key_ring", two.clone(), list([wanted("apex"), wanted("acme")])), [""; 0]);
+        assert_eq!(paths("key_ring", two, list([wanted("apex"), wanted("alto")])), ["key_ring"]);
     }
 
     #[test]
@@ -149,7 +349,7 @@ mod tests {
     fn an_object_replaces_only_by_the_attribute_that_says_so() {
         let attribute =
             Attribute { ty: object_type(), ..Attribute::of::<Link>("gateway", "Link.", required().replace_on("id")) };
-        let schema = Schema { description: "", attributes: vec![attribute] };
+        let schema = Schema { description: "", attributes: vec![attribute], blocks: Vec::new() };
         let link = |id: Value, key: &str| object([("gateway", object([("id", id), ("key", Value::from(key))]))]);
         let prior = link(Value::from("home"), "a");
 
@@ -165,22 +365,52 @@ mod tests {
         crate::Type::Object(["id", "key"].into_iter().map(|name| (name.to_owned(), crate::Type::String)).collect())
     }
 
-    /// Any configuration an author could write: values where the schema lets them.
-    fn configs() -> impl Strategy<Value = Value> {
-        let given: Vec<_> = door()
-            .attributes
-            .into_iter()
-            .map(|attribute| {
-                let authored = !matches!(attribute.name, "key" | "config" | "published");
-                let value = if authored { values(&attribute.ty) } else { Just(Value::Null).boxed() };
-                value.prop_map(move |value| (attribute.name.to_owned(), value))
-            })
-            .collect();
-        given.prop_map(|attributes| Value::Map(attributes.into_iter().collect()))
+    /// Any configuration an author could write: values where the schema lets them, and blocks that are never null in a list.
+    fn configs() -> BoxedStrategy<Value> {
+        fields(&door(), Written::Config)
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Written {
+        Config,
+        State,
+    }
+
+    fn fields(schema: &Schema, written: Written) -> BoxedStrategy<Value> {
+        let attribute = |attribute: &Attribute| {
+            let authored = !matches!(attribute.name, "key" | "config" | "published" | "serial");
+            let value = values(&attribute.ty);
+            let value = if authored || written == Written::State { value } else { Just(Value::Null).boxed() };
+            (Just(attribute.name.to_owned()), value).boxed()
+        };
+        let block = |block: &Block| {
+            let one = fields(&block.content, written);
+            let value = match block.nesting.shape {
+                Shape::Single => prop_oneof![3 => one, 1 => Just(Value::Null), 1 => Just(Value::Unknown)].boxed(),
+                Shape::List | Shape::Set => {
+                    let many = prop::collection::vec(one, 0..3).prop_map(Value::List);
+                    prop_oneof![4 => many, 1 => Just(Value::Unknown)].boxed()
+                }
+            };
+            (Just(block.name.to_owned()), value).boxed()
+        };
+        let all: Vec<_> = schema.attributes.iter().map(attribute).chain(schema.blocks.iter().map(block)).collect();
+        all.prop_map(|fields| Value::Map(fields.into_iter().collect())).boxed()
     }
 
     fn states() -> impl Strategy<Value = Value> {
-        values(&door().ty()).prop_filter("state is wholly known", Value::is_wholly_known)
+        let door = fields(&door(), Written::State).prop_map(known);
+        prop_oneof![9 => door, 1 => Just(Value::Null)]
+    }
+
+    /// The value without what is unknown in it.
+    fn known(value: Value) -> Value {
+        match value {
+            Value::Unknown => Value::Null,
+            Value::List(elements) => Value::List(elements.into_iter().map(known).collect()),
+            Value::Map(fields) => Value::Map(fields.into_iter().map(|(name, value)| (name, known(value))).collect()),
+            leaf @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => leaf,
+        }
     }
 
     proptest! {
@@ -192,7 +422,8 @@ mod tests {
         }
 
         #[test]
-        fn a_second_plan_is_empty(prior in states(), config in configs().prop_filter("known", Value::is_wholly_known)) {
+        fn a_second_plan_is_empty(prior in states(), config in configs()) {
+            let config = door().complete(known(config));
             let applied = fill_unknowns(plan(&door(), &prior, &config));
 
             prop_assert_eq!(plan(&door(), &applied, &config), applied);
@@ -200,8 +431,13 @@ mod tests {
     }
 
     fn fill_unknowns(planned: Value) -> Value {
-        let Value::Map(attributes) = planned else { return planned };
-        let fill = |value| if value == Value::Unknown { Value::from("made at apply") } else { value };
-        Value::Map(attributes.into_iter().map(|(name, value)| (name, fill(value))).collect())
+        match planned {
+            Value::Unknown => Value::from("made at apply"),
+            Value::List(elements) => Value::List(elements.into_iter().map(fill_unknowns).collect()),
+            Value::Map(fields) => {
+                Value::Map(fields.into_iter().map(|(name, value)| (name, fill_unknowns(value))).collect())
+            }
+            leaf @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => leaf,
+        }
     }
 }

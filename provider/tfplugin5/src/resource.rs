@@ -211,7 +211,7 @@ pub(crate) fn plan_of<R: Resource>(request: &PlanRequest<'_>) -> Result<Planned,
     };
     R::plan(&mut planned, &mut cx);
     let diagnostics = cx.diagnostics;
-    let value = planned.encode();
+    let value = schema.complete(planned.encode());
     let requires_replace = plan::requires_replace(&schema, prior, &value);
     Ok(Planned { value, requires_replace, diagnostics })
 }
@@ -222,7 +222,7 @@ fn decode<R: Model>(value: Value) -> Result<R, Diagnostics> {
 
 /// The new state, which must hold no unknowns: Terraform would blame the provider in words nobody understands.
 fn settled<R: Model>(state: R) -> Result<Value, Diagnostics> {
-    let value = state.encode();
+    let value = R::schema().complete(state.encode());
     let unsettled = || Diagnostic::error(format!("{} left a value unknown; please report this bug", type_name::<R>()));
     if value.is_wholly_known() { Ok(value) } else { Err(unsettled().into()) }
 }

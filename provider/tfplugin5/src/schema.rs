@@ -1,9 +1,15 @@
 //! What a resource's attributes are and how each behaves in a plan: one declaration, read by Terraform and by `plan.rs`.
 
+mod block;
+
 use crate::attr::Field;
+use crate::diagnostic::{Path, Step};
 use crate::proto::tfplugin5 as wire;
 use crate::ty::Type;
 use crate::value::Value;
+
+pub(crate) use block::Shape;
+pub use block::{Block, Declaration, Many, Nesting, One, block, blocks};
 
 /// The attributes of a resource, of a provider's configuration or of an object.
 #[derive(Clone, Debug)]
@@ -12,6 +18,8 @@ pub struct Schema {
     pub description: &'static str,
     /// In the order of their declaration: an attribute may renew because of one before it.
     pub attributes: Vec<Attribute>,
+    /// The blocks it may hold.
+    pub blocks: Vec<Block>,
 }
 
 /// One attribute.
@@ -128,22 +136,22 @@ impl Behaviour {
 
 /// Why Terraform would refuse a schema, or a plan could never work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("attribute {attribute}: {problem}")]
+#[error("{path}: {problem}")]
 pub struct SchemaError {
-    attribute: &'static str,
+    path: Path,
     problem: &'static str,
 }
 
-/// Names Terraform keeps for itself in resource and provider blocks.
+/// Names Terraform keeps for itself in resource and provider blocks, but not in those nested in them.
 const RESERVED: [&str; 9] =
     ["alias", "connection", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner", "version"];
 
 impl Schema {
-    /// The type of an object with these attributes.
+    /// The type of an object with these attributes and blocks.
     pub fn ty(&self) -> Type {
-        Type::Object(
-            self.attributes.iter().map(|attribute| (attribute.name.to_owned(), attribute.ty.clone())).collect(),
-        )
+        let attributes = self.attributes.iter().map(|attribute| (attribute.name.to_owned(), attribute.ty.clone()));
+        let blocks = self.blocks.iter().map(|block| (block.name.to_owned(), block.ty()));
+        Type::Object(attributes.chain(blocks).collect())
     }
 
     /// The rules Terraform checks when it loads a schema, and those `plan.rs` relies on. Call it in a test.
@@ -151,40 +159,82 @@ impl Schema {
     /// # Errors
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), SchemaError> {
-        self.attributes.iter().enumerate().try_for_each(|(position, attribute)| {
-            let earlier = &self.attributes[..position];
-            match attribute.problem(earlier, &self.attributes) {
-                Some(problem) => Err(SchemaError { attribute: attribute.name, problem }),
-                None => Ok(()),
+        match self.names().find(|name| RESERVED.contains(name)) {
+            Some(name) => {
+                Err(SchemaError { path: Path::attribute(name), problem: "the name is reserved by Terraform" })
             }
+            None => self.check_at(&Path::default()),
+        }
+    }
+
+    fn check_at(&self, path: &Path) -> Result<(), SchemaError> {
+        let error = |name: &str, problem| {
+            let path = path.then(Step::Attribute(name.to_owned()));
+            Err(SchemaError { path, problem })
+        };
+        for (position, name) in self.names().enumerate() {
+            if let Some(problem) = name_problem(name, self.names().take(position)) {
+                return error(name, problem);
+            }
+        }
+        for attribute in &self.attributes {
+            if let Some(problem) = attribute.problem(|name| self.names().any(|other| other == name)) {
+                return error(attribute.name, problem);
+            }
+        }
+        self.blocks.iter().try_for_each(|block| match block.problem() {
+            Some(problem) => error(block.name, problem),
+            None => block.content.check_at(&path.then(Step::Attribute(block.name.to_owned()))),
         })
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.attributes.iter().map(|attribute| attribute.name).chain(self.blocks.iter().map(|block| block.name))
+    }
+
+    /// A value of this schema's type, with the empty lists that Terraform insists on where there is no block: an older
+    /// state has none, and a resource may not care.
+    pub(crate) fn complete(&self, value: Value) -> Value {
+        let Value::Map(mut fields) = value else { return value };
+        for block in &self.blocks {
+            let value = fields.remove(block.name).unwrap_or(Value::Null);
+            fields.insert(block.name.to_owned(), block.complete(value));
+        }
+        Value::Map(fields)
+    }
+
     pub(crate) fn to_wire(&self) -> wire::Schema {
-        let block = wire::schema::Block {
+        let block = wire::schema::Block { description: self.description.trim().to_owned(), ..self.to_wire_block() };
+        wire::Schema { version: 0, block: Some(block) }
+    }
+
+    fn to_wire_block(&self) -> wire::schema::Block {
+        wire::schema::Block {
             attributes: self.attributes.iter().map(Attribute::to_wire).collect(),
-            description: self.description.trim().to_owned(),
+            block_types: self.blocks.iter().map(Block::to_wire).collect(),
             description_kind: wire::StringKind::Markdown.into(),
             ..Default::default()
-        };
-        wire::Schema { version: 0, block: Some(block) }
+        }
     }
 }
 
+fn name_problem(name: &str, mut earlier: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let legal = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if !legal {
+        return Some("a name has lower-case letters, digits and underscores");
+    }
+    earlier.any(|other| other == name).then_some("declared twice")
+}
+
 impl Attribute {
-    fn problem(&self, earlier: &[Self], all: &[Self]) -> Option<&'static str> {
-        let has = |attributes: &[Self], name: &str| attributes.iter().any(|attribute| attribute.name == name);
-        let legal_name = self.name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
-            && self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    fn problem(&self, exists: impl Fn(&str) -> bool) -> Option<&'static str> {
         let behaviour = &self.behaviour;
         let problems = [
-            (!legal_name, "a name has lower-case letters, digits and underscores"),
-            (RESERVED.contains(&self.name), "the name is reserved by Terraform"),
-            (has(earlier, self.name), "declared twice"),
             (self.description.trim().is_empty(), "has no description"),
             (behaviour.source == Source::Author && behaviour.default.is_some(), "a required attribute has no default"),
             (!behaviour.renew_on.is_empty() && !behaviour.is_computed(), "only what is computed can be computed anew"),
-            (behaviour.renew_on.iter().any(|name| !has(all, name)), "renewed by an attribute that does not exist"),
+            (behaviour.renew_on.iter().any(|name| !exists(name)), "renewed by an attribute that does not exist"),
             (!self.replaces_on_own_attribute(), "replaced by an attribute its object does not have"),
         ];
         problems.into_iter().find_map(|(broken, problem)| broken.then_some(problem))
@@ -215,7 +265,7 @@ mod tests {
     use super::*;
 
     fn problem_of(attributes: Vec<Attribute>) -> Option<String> {
-        Schema { description: "", attributes }.check().err().map(|error| error.to_string())
+        Schema { description: "", attributes, blocks: Vec::new() }.check().err().map(|error| error.to_string())
     }
 
     fn text(name: &'static str, behaviour: Behaviour) -> Attribute {
@@ -235,20 +285,17 @@ mod tests {
 
         assert_eq!(
             problem_of(vec![text("Name", required())]).unwrap(),
-            "attribute Name: a name has lower-case letters, digits and underscores"
+            "Name: a name has lower-case letters, digits and underscores"
         );
-        assert_eq!(
-            problem_of(vec![text("count", required())]).unwrap(),
-            "attribute count: the name is reserved by Terraform"
-        );
-        assert_eq!(problem_of(twice).unwrap(), "attribute name: declared twice");
+        assert_eq!(problem_of(vec![text("count", required())]).unwrap(), "count: the name is reserved by Terraform");
+        assert_eq!(problem_of(twice).unwrap(), "name: declared twice");
         assert_eq!(
             problem_of(vec![text("key", computed().renew_on(&["rotate"]))]).unwrap(),
-            "attribute key: renewed by an attribute that does not exist"
+            "key: renewed by an attribute that does not exist"
         );
         assert_eq!(
             problem_of(vec![text("gateway", required().replace_on("id"))]).unwrap(),
-            "attribute gateway: replaced by an attribute its object does not have"
+            "gateway: replaced by an attribute its object does not have"
         );
     }
 

@@ -69,7 +69,8 @@ impl<P: Provider> Server<P> {
             Diagnostic::error(summary)
                 .detail("Restore the state from a backup, or remove the resource from it and import it.")
         };
-        let state = json::from_bytes(&raw.json, &resource.schema().ty()).map_err(unusable)?;
+        let schema = resource.schema();
+        let state = schema.complete(json::from_bytes(&raw.json, &schema.ty()).map_err(unusable)?);
         Ok(wire::upgrade_resource_state::Response { upgraded_state: encode(&state), diagnostics: Vec::new() })
     }
 

@@ -4,7 +4,7 @@ use crate::diagnostic::Diagnostics;
 use crate::model::Model;
 pub use crate::resource::Planned;
 use crate::resource::{PlanRequest, Resource, plan_of};
-use crate::schema::Schema;
+use crate::schema::{Block, Schema, Shape};
 use crate::value::Value;
 
 /// What Terraform would be told of a change from `prior` (null: a creation) to `config`. `private` is the resource's own
@@ -36,7 +36,34 @@ pub(crate) fn accepts_schema(schema: &Schema, prior: &Value, config: &Value, pla
             return Err(format!("{name}: planned {after:?} where the configuration has {given:?}"));
         }
     }
-    Ok(())
+    schema.blocks.iter().try_for_each(|block| {
+        let of = |value: &Value| value.attribute(block.name).clone();
+        accepts_block(block, &of(prior), &of(config), &of(planned))
+            .map_err(|problem| format!("{}.{problem}", block.name))
+    })
+}
+
+/// As many blocks as the author wrote, each as its own schema has it. Elements of a set have no history.
+fn accepts_block(block: &Block, prior: &Value, config: &Value, planned: &Value) -> Result<(), String> {
+    let accepts = |prior: &Value, config: &Value, planned: &Value| match (config, planned) {
+        (Value::Unknown, Value::Unknown) | (Value::Null, Value::Null) => Ok(()),
+        (Value::Map(_), Value::Map(_)) => accepts_schema(&block.content, prior, config, planned),
+        _ => Err(format!("planned {planned:?} where the configuration has {config:?}")),
+    };
+    match (block.nesting.shape, config, planned) {
+        (Shape::List | Shape::Set, Value::List(given), Value::List(after)) if given.len() == after.len() => {
+            let was = |index| match block.nesting.shape {
+                Shape::List => prior.elements().get(index).unwrap_or(&Value::Null),
+                Shape::Single | Shape::Set => &Value::Null,
+            };
+            let mut pairs = given.iter().zip(after).enumerate();
+            pairs.try_for_each(|(index, (given, after))| accepts(was(index), given, after))
+        }
+        (Shape::List | Shape::Set, Value::Null | Value::List(_), _) => {
+            Err(format!("planned {planned:?} where the configuration has {config:?}"))
+        }
+        _ => accepts(prior, config, planned),
+    }
 }
 
 /// An object with these attributes; the others are null.

@@ -46,6 +46,14 @@ impl Value {
         }
     }
 
+    /// The elements of a list or a set; none if it is neither.
+    pub fn elements(&self) -> &[Self] {
+        match self {
+            Self::List(elements) => elements,
+            Self::Null | Self::Unknown | Self::Bool(_) | Self::Number(_) | Self::String(_) | Self::Map(_) => &[],
+        }
+    }
+
     /// The attribute of an object. An attribute of something unknown is unknown, one of null is null.
     pub fn attribute(&self, name: &str) -> &Self {
         match self {

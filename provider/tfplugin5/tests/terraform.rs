@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A directory with a configuration and a Terraform that finds the toy provider.
@@ -58,6 +59,25 @@ impl Workspace {
 
     fn apply(&self) -> Run {
         self.run(&["apply", "-auto-approve", "-no-color"])
+    }
+
+    #[track_caller]
+    fn plans_nothing(&self) {
+        let plan = self.run(&["plan", "-detailed-exitcode", "-no-color"]);
+        assert_eq!(plan.code, Some(0), "{}", plan.text);
+    }
+
+    /// What Terraform keeps of the greeting.
+    fn state(&self) -> Value {
+        let state: Value = serde_json::from_slice(&fs::read(self.path("terraform.tfstate")).unwrap()).unwrap();
+        let resources = state["resources"].as_array().unwrap();
+        let greeting = resources.iter().find(|resource| resource["type"] == "toy_greeting").unwrap();
+        let mut attributes = greeting["instances"][0]["attributes"].clone();
+        // Terraform writes one block as it writes a list of one.
+        if let Some(one) = attributes["voice"].as_array() {
+            attributes["voice"] = one.first().cloned().unwrap_or(Value::Null);
+        }
+        attributes
     }
 
     fn log(&self) -> String {
@@ -154,6 +174,102 @@ fn errors_point_at_their_attribute() {
     workspace.run(&["validate", "-no-color"]).fails_with("times = 0").fails_with("a greeting is said at least once");
     workspace.write(&GREETING.replace("}", "  times = 65536\n}"));
     workspace.run(&["validate", "-no-color"]).fails_with("times must be a whole number between 0 and 65535");
+}
+
+/// The greeting with more in it.
+fn greeting_with(blocks: &str) -> String {
+    GREETING.replace('}', &format!("  {blocks}\n}}"))
+}
+
+#[test]
+fn a_block_plans_and_applies_like_what_is_around_it() {
+    let workspace = Workspace::with(&greeting_with("voice {\n language = \"de\"\n word {\n text = \"ja\"\n }\n }"));
+    workspace.apply().succeeds();
+    let voice = workspace.state()["voice"].clone();
+    assert_eq!(voice, json!({"volume": 5, "language": "de", "accent": "of de", "word": [{"text": "ja"}]}));
+    workspace.plans_nothing();
+
+    workspace.write(&greeting_with("voice {\n language = \"de\"\n volume = 7\n }"));
+    let plan = workspace.run(&["plan", "-no-color"]).succeeds();
+    assert!(plan.text.contains("~ volume   = 5 -> 7"), "{}", plan.text);
+    assert!(plan.text.contains("- word {") && !plan.text.contains("accent   = \"of de\" ->"), "{}", plan.text);
+    let apply = workspace.apply().succeeds();
+
+    assert!(apply.text.contains("0 added, 1 changed, 0 destroyed"), "{}", apply.text);
+    assert_eq!(workspace.state()["voice"], json!({"volume": 7, "language": "de", "accent": "of de", "word": []}));
+    workspace.plans_nothing();
+}
+
+#[test]
+fn an_empty_block_is_there_and_an_absent_one_is_not() {
+    let workspace = Workspace::with(&greeting_with("voice {}"));
+    workspace.apply().succeeds();
+    let empty = json!({"volume": 5, "language": null, "accent": "of nobody", "word": []});
+    assert_eq!(workspace.state()["voice"], empty);
+    workspace.plans_nothing();
+
+    workspace.write(GREETING);
+    workspace.apply().succeeds();
+
+    assert_eq!(workspace.state()["voice"], json!(null));
+    assert_eq!(workspace.state()["tag"], json!([]));
+    workspace.plans_nothing();
+}
+
+#[test]
+fn values_inside_a_block_and_whole_blocks_may_be_unknown_until_apply() {
+    let unknown = "resource \"terraform_data\" \"texts\" {\n input = [\"fr\", \"non\"]\n}\n";
+    let texts = "terraform_data.texts.output";
+    let voice = format!(
+        "voice {{\n language = {texts}[0]\n dynamic \"word\" {{\n for_each = {texts}\n content {{\n text = word.value\n \
+         }}\n }}\n }}"
+    );
+    let workspace = Workspace::with(&format!("{unknown}{}", greeting_with(&voice)));
+
+    let plan = workspace.run(&["plan", "-no-color"]).succeeds();
+    assert!(plan.text.contains("+ language = (known after apply)"), "{}", plan.text);
+    workspace.apply().succeeds();
+
+    let voice = json!({"volume": 5, "language": "fr", "accent": "of fr", "word": [{"text": "fr"}, {"text": "non"}]});
+    assert_eq!(workspace.state()["voice"], voice);
+    workspace.plans_nothing();
+}
+
+#[test]
+fn errors_point_into_a_block() {
+    let workspace = Workspace::with(&greeting_with("voice {\n volume = 11\n }"));
+
+    let shout = workspace.run(&["validate", "-no-color"]).fails_with("nobody can shout that loud");
+    assert!(shout.text.contains("volume = 11"), "{}", shout.text);
+    workspace.write(&greeting_with("voice {\n volume = 65536\n }"));
+    let large = workspace.run(&["validate", "-no-color"]);
+    let large = large.fails_with("voice.volume must be a whole number between 0 and 65535");
+    assert!(large.text.contains("volume = 65536"), "{}", large.text);
+    workspace.write(&greeting_with("voice {\n word {\n text = \"a\"\n }\n word {\n text = \"\"\n }\n }"));
+    let empty = workspace.run(&["validate", "-no-color"]).fails_with("an empty word says nothing");
+    assert!(empty.text.contains("text = \"\""), "{}", empty.text);
+    workspace.write(&greeting_with(&format!("voice {{\n {} }}", "word {\n text = \"a\"\n }\n ".repeat(3))));
+    workspace.run(&["validate", "-no-color"]).fails_with("No more than 2 \"word\" blocks are allowed");
+}
+
+#[test]
+fn a_set_of_blocks_has_no_order_and_may_replace() {
+    let tags = |names: [&str; 2], value: &str| {
+        let tag = |name| format!("tag {{\n name = \"{name}\"\n {value}\n }}\n");
+        greeting_with(&names.map(tag).concat())
+    };
+    let workspace = Workspace::with(&tags(["a", "b"], ""));
+    workspace.apply().succeeds();
+    assert_eq!(workspace.state()["tag"], json!([{"name": "a", "value": "yes"}, {"name": "b", "value": "yes"}]));
+
+    workspace.write(&tags(["b", "a"], ""));
+    workspace.plans_nothing();
+    workspace.write(&tags(["a", "b"], "value = \"no\""));
+    let plan = workspace.run(&["plan", "-no-color"]).succeeds();
+
+    assert!(plan.text.contains("# forces replacement"), "{}", plan.text);
+    workspace.apply().succeeds();
+    workspace.plans_nothing();
 }
 
 #[test]
