@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::str::FromStr;
 
 use contract::{EndpointError, Name, Pool6, PublicKey, parse_endpoint};
-use ipnet::Ipv6Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tfplugin5::{Attr, Spelled, model};
 
 /// Any values; a change of one draws new keys.
@@ -106,6 +106,59 @@ impl fmt::Display for Prefix {
     }
 }
 
+/// An IPv4 prefix, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Net4(pub(crate) Ipv4Net);
+
+/// A prefix of either family, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Net(pub(crate) IpNet);
+
+/// The text is no prefix.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NetError {
+    #[error("not an IPv4 prefix; write it like 192.168.1.0/24")]
+    Syntax4,
+    #[error("not a prefix; write it like 192.168.1.0/24 or fd00::/64")]
+    Syntax,
+    #[error("{given} has bits set behind its prefix; did you mean {meant}?")]
+    HostBits { given: IpNet, meant: IpNet },
+}
+
+impl FromStr for Net {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
+        let net = net.map_err(|_| NetError::Syntax)?;
+        if net.trunc() == net { Ok(Self(net)) } else { Err(NetError::HostBits { given: net, meant: net.trunc() }) }
+    }
+}
+
+impl FromStr for Net4 {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        match text.parse() {
+            Ok(Net(IpNet::V4(net))) => Ok(Self(net)),
+            Ok(Net(IpNet::V6(_))) | Err(NetError::Syntax | NetError::Syntax4) => Err(NetError::Syntax4),
+            Err(error @ NetError::HostBits { .. }) => Err(error),
+        }
+    }
+}
+
+impl fmt::Display for Net4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Whose DNS64 a server asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dns {
@@ -167,6 +220,20 @@ mod tests {
             "2001:db8::1/64 has bits set behind its prefix; did you mean 2001:db8::/64?"
         );
         assert!(parse("192.0.2.0/24").is_err());
+    }
+
+    #[test]
+    fn a_net_is_a_prefix_or_an_address() {
+        let parse = |text: &str| text.parse::<Net4>().map(|net| net.to_string()).map_err(|error| error.to_string());
+
+        assert_eq!(parse("192.168.1.0/24").unwrap(), "192.168.1.0/24");
+        assert_eq!(parse("192.168.1.5").unwrap(), "192.168.1.5/32");
+        assert_eq!(
+            parse("192.168.1.5/24").unwrap_err(),
+            "192.168.1.5/24 has bits set behind its prefix; did you mean 192.168.1.0/24?"
+        );
+        assert!(parse("fd00::/64").is_err() && parse("lan").is_err());
+        assert_eq!("fd00::1".parse::<Net>().unwrap().to_string(), "fd00::1/128");
     }
 
     #[test]

@@ -1,18 +1,26 @@
 //! `hetznat_gateway`: the translator at home, as an entry of the document that servers' entries hang on.
 
+mod dns64;
+mod egress;
+mod keep;
 mod plan;
+mod policy;
 
 use std::net::Ipv6Addr;
 
-use contract::{Document, Name, Pool6, PrivateKey, PublicKey};
+use contract::{Document, EgressMode, Name, Pool6, PortRange, PrivateKey, PublicKey};
 use ipnet::Ipv4Net;
 use tfplugin5::{
-    Attr, Context, Diagnostic, Diagnostics, PlanContext, Resource, Secret, Spelled, computed, model, optional, required,
+    Attr, Context, Diagnostic, Diagnostics, Path, PlanContext, Resource, Secret, Spelled, block, computed, model,
+    optional, required,
 };
 
-use crate::attributes::{Link, Rotate};
+use crate::attributes::{Link, Net4, Rotate};
 use crate::entry::{Owner, draw_key, list};
+use crate::list::{List, given};
 use crate::provider::Client;
+use dns64::Dns64;
+use policy::Policy;
 
 const POOL6: &str = "64:ff9b::/96";
 const ADDRESS6: &str = "fd64:ff9b::1";
@@ -43,6 +51,14 @@ model! {
         mtu: u16 = optional().default(i64::from(MTU_BYTES)),
         /// How often the gateway shows a silent server that it is there, in seconds; 0 is never.
         keepalive_secs: u16 = optional().default(i64::from(KEEPALIVE_SECS)),
+        /// How translated packets leave: `masquerade` behind the kernel's own NAT, `shared` from the uplink's address and
+        /// `egress_ports` of it, `routed` from `pool4`. With the latter two no second NAT stands behind the gateway's.
+        egress: Spelled<EgressMode> = optional().default("masquerade"),
+        /// The ports of the uplink's address that belong to the peers, with `egress = "shared"`. The machine's own programs
+        /// leave them alone. Default: `49152-65535`.
+        egress_ports: Spelled<PortRange> = optional().or_computed(),
+        /// The IPv4 prefixes that are routed to the gateway, with `egress = "routed"`.
+        pool4: List<Net4> = optional(),
         /// Any values. A change draws a new pair of keys, which changes the `user_data` of every server.
         rotate: Rotate = optional(),
         /// The name.
@@ -51,6 +67,10 @@ model! {
         link: Link = computed(),
         /// Whether the state document says what this resource says. If not, the next apply writes it again.
         published: bool = computed().default(true),
+        /// What peers may reach. Without it nothing private, and no mail.
+        policy: Policy = block(),
+        /// Names for servers with `dns = "gateway"`, and for the LAN. Without it the gateway resolves none.
+        dns64: Dns64 = block(),
     }
 }
 
@@ -82,12 +102,7 @@ impl Resource for Gateway {
         let found = document.gateways.get(prior.name()?).filter(|found| same_gateway(found, &wanted));
         // Never gone: the keys live in Terraform's state, and making the gateway anew would change every server.
         Ok(Some(match found {
-            Some(found) => Self {
-                mtu: found.mtu.into(),
-                keepalive_secs: found.keepalive_secs.into(),
-                published: true.into(),
-                ..prior
-            },
+            Some(found) => prior.read_back(found, &wanted),
             None => Self { published: false.into(), ..prior },
         }))
     }
@@ -137,9 +152,27 @@ impl Gateway {
         } else if self.private_key.is_unknown() {
             self.private_key = Attr::Null;
         }
+        self.settle_ports();
         self.id = self.name.clone();
         self.link = self.to_link();
         Ok(self)
+    }
+
+    /// This gateway as the document has it, in everything that can change in place. What means the same keeps its spelling.
+    fn read_back(mut self, found: &contract::Gateway, wanted: &contract::Gateway) -> Self {
+        self.mtu = found.mtu.into();
+        self.keepalive_secs = found.keepalive_secs.into();
+        self.published = true.into();
+        if found.egress != wanted.egress {
+            self.set_egress(&found.egress);
+        }
+        if keep::known_policy(found.policy.as_ref()) != wanted.policy {
+            self.policy = given(found.policy.as_ref().map(Policy::from_entry));
+        }
+        if keep::known_dns64(found.dns64.as_ref()) != wanted.dns64 {
+            self.dns64 = given(found.dns64.as_ref().map(Dns64::from_entry));
+        }
+        self
     }
 
     /// What the document says of this gateway; without peers, which have resources of their own.
@@ -152,9 +185,9 @@ impl Gateway {
             keepalive_secs: *self.keepalive_secs.get()?,
             address6: **self.address6.get()?,
             ipv4_prefix: **self.ipv4_prefix.get()?,
-            egress: contract::Egress::default(),
-            dns64: None,
-            policy: None,
+            egress: self.to_egress()?,
+            dns64: self.dns64.known().map(|dns64| dns64.to_entry(&Path::attribute("dns64"))).transpose()?,
+            policy: self.policy.known().map(|policy| policy.to_entry(&Path::attribute("policy"))).transpose()?,
             owner: owner.as_str().to_owned(),
             peers: Default::default(),
             other: Default::default(),
@@ -162,7 +195,7 @@ impl Gateway {
     }
 
     fn from_entry(name: &Name, entry: &contract::Gateway) -> Self {
-        Self {
+        let mut gateway = Self {
             name: Spelled::from(name.clone()).into(),
             public_key: Spelled::from(entry.public_key).into(),
             private_key: entry.private_key.as_ref().map_or(Attr::Null, |key| Secret::new(key.to_base64()).into()),
@@ -171,16 +204,23 @@ impl Gateway {
             ipv4_prefix: Spelled::from(entry.ipv4_prefix).into(),
             mtu: entry.mtu.into(),
             keepalive_secs: entry.keepalive_secs.into(),
+            egress: Attr::Null,
+            egress_ports: Attr::Null,
+            pool4: Attr::Null,
             rotate: Attr::Null,
             id: Spelled::from(name.clone()).into(),
             link: Link::of_entry(name, entry).into(),
             published: true.into(),
-        }
+            policy: given(entry.policy.as_ref().map(Policy::from_entry)),
+            dns64: given(entry.dns64.as_ref().map(Dns64::from_entry)),
+        };
+        gateway.set_egress(&entry.egress);
+        gateway
     }
 }
 
-/// Whether the document's entry is this gateway in everything that cannot change in place. What can change (the MTU, the
-/// keepalive) is read back instead, and shows as an ordinary difference.
+/// Whether the document's entry is this gateway in everything that cannot change in place. What can change is read back
+/// instead, and shows as an ordinary difference.
 fn same_gateway(found: &contract::Gateway, wanted: &contract::Gateway) -> bool {
     found.owner == wanted.owner
         && found.public_key == wanted.public_key
@@ -200,12 +240,12 @@ fn insert(document: &mut Document, name: &Name, entry: &contract::Gateway) -> Re
 
 /// Writes the entry, again if it is gone; its peers, and keys of later versions, stay.
 fn replace(document: &mut Document, name: &Name, entry: &contract::Gateway) -> Result<(), Diagnostics> {
-    let (peers, other) = match document.gateways.remove(name) {
+    let entry = match document.gateways.remove(name) {
         Some(found) if found.owner != entry.owner => return Err(clash(name)),
-        Some(found) => (found.peers, found.other),
-        None => Default::default(),
+        Some(found) => keep::with_what_is_not_ours(entry.clone(), found),
+        None => entry.clone(),
     };
-    document.gateways.insert(name.clone(), contract::Gateway { peers, other, ..entry.clone() });
+    document.gateways.insert(name.clone(), entry);
     Ok(())
 }
 

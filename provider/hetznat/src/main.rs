@@ -3,6 +3,7 @@
 mod attributes;
 mod entry;
 mod gateway;
+mod list;
 mod peer;
 mod provider;
 mod store;

@@ -76,6 +76,7 @@ impl Resource for Peer {
             cx.diagnostics.push(entry::superseded(state.id.get()?));
         }
         cx.private = owner.to_private();
+        state.warn_without_resolver(cx).await?;
         Ok(state)
     }
 
@@ -99,7 +100,9 @@ impl Resource for Peer {
     async fn update(_: Self, planned: Self, cx: &mut Context<Client>) -> Result<Self, Diagnostics> {
         let planned = planned.with_keys()?;
         let owner = Owner::of_private(&cx.private);
-        cx.client.edit(move |document| planned.clone().publish(document, &owner, None)).await
+        let state = cx.client.edit(move |document| planned.clone().publish(document, &owner, None)).await?;
+        state.warn_without_resolver(cx).await?;
+        Ok(state)
     }
 
     async fn delete(prior: Self, cx: &mut Context<Client>) -> Result<(), Diagnostics> {
@@ -127,6 +130,19 @@ impl Peer {
     fn find<'a>(&self, document: &'a Document) -> Result<Option<&'a contract::Peer>, Diagnostics> {
         let (gateway, name) = (document.gateways.get(self.gateway_id()?), self.name()?);
         Ok(gateway.and_then(|gateway| gateway.peers.get(name)))
+    }
+
+    /// A server that asks its gateway for names needs one that answers. Whether it does is in the document and not in the
+    /// link: what is in the link changes every server's `user_data`.
+    async fn warn_without_resolver(&self, cx: &mut Context<Client>) -> Result<(), Diagnostics> {
+        let document = cx.client.document().await?;
+        let gateway = self.gateway_id()?;
+        let is_silent = document.gateways.get(gateway).is_some_and(|gateway| gateway.dns64.is_none());
+        if is_silent && **self.dns.get()? == Dns::Gateway {
+            let summary = format!("gateway {gateway} resolves no names; give its hetznat_gateway a block dns64");
+            cx.diagnostics.push(Diagnostic::warning(summary).at("dns"));
+        }
+        Ok(())
     }
 
     /// Whether an entry is this peer's in everything that cannot be changed back in place.

@@ -93,13 +93,27 @@ impl Client {
     }
 }
 
-/// The document's keys are named like the attributes they come from.
+/// The document's keys are named like the attributes they come from, but for DNS64's policy, which is the whole block.
 pub(crate) fn diagnose(invalid: &contract::Invalid) -> Diagnostics {
     let diagnostic = Diagnostic::error(invalid.to_string());
     if invalid.place.path.is_empty() {
         return diagnostic.into();
     }
-    diagnostic.at_path(Path(invalid.place.path.iter().map(step).collect())).into()
+    let steps = match invalid.place.path.as_slice() {
+        [dns64 @ Key::Name("dns64"), Key::Name("policy"), rest @ ..] => {
+            [step(dns64)].into_iter().chain(rest.iter().map(in_dns64)).collect()
+        }
+        path => path.iter().map(step).collect(),
+    };
+    diagnostic.at_path(Path(steps)).into()
+}
+
+fn in_dns64(key: &Key) -> Step {
+    match key {
+        Key::Name("prefixes") => Step::Attribute("prefix".to_owned()),
+        Key::Name("clients") => Step::Attribute("translate_for".to_owned()),
+        Key::Name(_) | Key::Index(_) => step(key),
+    }
 }
 
 fn step(key: &Key) -> Step {

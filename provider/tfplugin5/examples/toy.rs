@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tfplugin5::{
-    About, Attr, Context, Diagnostic, Diagnostics, Path, Provider, Resource, Resources, Secret, Step, block, blocks,
+    About, Attr, Context, Diagnostic, Diagnostics, Path, Provider, Resource, Resources, Secret, block, blocks,
     computed, model, optional, required,
 };
 
@@ -90,13 +90,13 @@ impl Greeting {
 impl Voice {
     fn check(&self, path: &Path, diagnostics: &mut Diagnostics) {
         if self.volume.known().is_some_and(|volume| *volume > 10) {
-            let path = path.then(Step::Attribute("volume".to_owned()));
+            let path = path.attribute_of("volume");
             diagnostics.push(Diagnostic::error("nobody can shout that loud; set it to 10 or less").at_path(path));
         }
-        let words = path.then(Step::Attribute("word".to_owned()));
+        let words = path.attribute_of("word");
         for (index, word) in self.word.known().into_iter().flatten().enumerate() {
             if word.known().is_some_and(|word| word.text.known().is_some_and(String::is_empty)) {
-                let path = words.index(index).then(Step::Attribute("text".to_owned()));
+                let path = words.index(index).attribute_of("text");
                 diagnostics.push(Diagnostic::error("an empty word says nothing; leave it out").at_path(path));
             }
         }

@@ -22,7 +22,7 @@ pub enum Step {
 impl Path {
     /// The path of a top-level attribute.
     pub fn attribute(name: &str) -> Self {
-        Self::default().then(Step::Attribute(name.to_owned()))
+        Self::default().attribute_of(name)
     }
 
     /// This path, one step further.
@@ -31,6 +31,12 @@ impl Path {
         let mut steps = self.0.clone();
         steps.push(step);
         Self(steps)
+    }
+
+    /// This path and the name of an attribute.
+    #[must_use]
+    pub fn attribute_of(&self, name: &str) -> Self {
+        self.then(Step::Attribute(name.to_owned()))
     }
 
     /// This path and the position of an element of a list.

@@ -80,7 +80,7 @@ macro_rules! model {
                 let mut diagnostics = $crate::Diagnostics::default();
                 $(
                     let value = object.attribute(stringify!($field)).clone();
-                    let path_here = path.then($crate::Step::Attribute(stringify!($field).to_owned()));
+                    let path_here = path.attribute_of(stringify!($field));
                     let $field = diagnostics.keep($crate::Attr::from_value(value, &path_here));
                 )+
                 match ($($field,)+) {

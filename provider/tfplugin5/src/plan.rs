@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::{Path, Step};
+use crate::diagnostic::Path;
 use crate::schema::{Attribute, Block, Change, Schema, Shape};
 use crate::value::Value;
 
@@ -88,18 +88,18 @@ pub(crate) fn requires_replace(schema: &Schema, prior: &Value, planned: &Value) 
 fn replacing(schema: &Schema, prior: &Value, planned: &Value, path: &Path) -> Vec<Path> {
     let replaced = |attribute: &Attribute| {
         let (before, after) = (prior.attribute(attribute.name), planned.attribute(attribute.name));
-        let path = path.then(Step::Attribute(attribute.name.to_owned()));
+        let path = path.attribute_of(attribute.name);
         match attribute.behaviour.change {
             Change::InPlace => None,
             Change::Replaces => (before != after).then_some(path),
             Change::ReplacesOn(name) => {
-                (before.attribute(name) != after.attribute(name)).then(|| path.then(Step::Attribute(name.to_owned())))
+                (before.attribute(name) != after.attribute(name)).then(|| path.attribute_of(name))
             }
         }
     };
     let of_blocks = schema.blocks.iter().flat_map(|block| {
         let (before, after) = (prior.attribute(block.name), planned.attribute(block.name));
-        replacing_in_block(block, before, after, &path.then(Step::Attribute(block.name.to_owned())))
+        replacing_in_block(block, before, after, &path.attribute_of(block.name))
     });
     schema.attributes.iter().filter_map(replaced).chain(of_blocks).collect()
 }

@@ -3,7 +3,7 @@
 mod block;
 
 use crate::attr::Field;
-use crate::diagnostic::{Path, Step};
+use crate::diagnostic::Path;
 use crate::proto::tfplugin5 as wire;
 use crate::ty::Type;
 use crate::value::Value;
@@ -169,7 +169,7 @@ impl Schema {
 
     fn check_at(&self, path: &Path) -> Result<(), SchemaError> {
         let error = |name: &str, problem| {
-            let path = path.then(Step::Attribute(name.to_owned()));
+            let path = path.attribute_of(name);
             Err(SchemaError { path, problem })
         };
         for (position, name) in self.names().enumerate() {
@@ -184,7 +184,7 @@ impl Schema {
         }
         self.blocks.iter().try_for_each(|block| match block.problem() {
             Some(problem) => error(block.name, problem),
-            None => block.content.check_at(&path.then(Step::Attribute(block.name.to_owned()))),
+            None => block.content.check_at(&path.attribute_of(block.name)),
         })
     }
 

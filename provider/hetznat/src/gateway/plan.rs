@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-use contract::{Document, Name};
+use contract::{Document, Egress, Name};
 use ipnet::Ipv4Net;
-use tfplugin5::{Attr, Diagnostic, Diagnostics, PlanContext, Spelled};
+use tfplugin5::{Attr, Diagnostic, Diagnostics, Model, Path, PlanContext, Spelled};
 
 use super::{ADDRESS6, Gateway, IPV4_PREFIX, KEEPALIVE_SECS, MTU_BYTES, POOL6};
 use crate::attributes::Link;
@@ -19,14 +19,36 @@ impl Gateway {
             let summary = "rotate draws keys, but public_key says that they are made elsewhere; leave one of them out";
             diagnostics.push(Diagnostic::error(summary).at("rotate"));
         }
-        let Some(document) = self.as_document() else { return };
-        if let Err(invalid) = document.validate() {
-            diagnostics.append(diagnose(&invalid));
+        match self.as_document() {
+            Ok(Some(document)) => {
+                if let Err(invalid) = document.validate() {
+                    diagnostics.append(diagnose(&invalid));
+                }
+            }
+            Ok(None) => {}
+            Err(problems) => diagnostics.append(problems),
         }
     }
 
     /// A document of this gateway alone. Where it says nothing yet, the default stands in, which is never wrong.
-    fn as_document(&self) -> Option<Document> {
+    fn as_document(&self) -> Result<Option<Document>, Diagnostics> {
+        let egress = if self.knows_egress() { self.to_egress()? } else { Egress::default() };
+        let dns64 = settled(&self.dns64).map(|dns64| dns64.to_entry(&Path::attribute("dns64"))).transpose()?;
+        let policy = settled(&self.policy).map(|policy| policy.to_entry(&Path::attribute("policy"))).transpose()?;
+        Ok(self.without_options().map(|mut document| {
+            for gateway in document.gateways.values_mut() {
+                (gateway.egress, gateway.dns64, gateway.policy) = (egress.clone(), dns64.clone(), policy.clone());
+            }
+            document
+        }))
+    }
+
+    fn knows_egress(&self) -> bool {
+        let pool4 = self.pool4.clone().into_value();
+        !self.egress.is_unknown() && !self.egress_ports.is_unknown() && pool4.is_wholly_known()
+    }
+
+    fn without_options(&self) -> Option<Document> {
         let entry = contract::Gateway {
             public_key: ANY_KEY.parse().ok()?,
             private_key: None,
@@ -35,7 +57,7 @@ impl Gateway {
             ipv4_prefix: known_or(&self.ipv4_prefix, IPV4_PREFIX)?,
             mtu: self.mtu.known().copied().unwrap_or(MTU_BYTES),
             keepalive_secs: self.keepalive_secs.known().copied().unwrap_or(KEEPALIVE_SECS),
-            egress: contract::Egress::default(),
+            egress: Egress::default(),
             dns64: None,
             policy: None,
             owner: String::new(),
@@ -48,6 +70,7 @@ impl Gateway {
 
     pub(super) fn complete_plan(&mut self, cx: &mut PlanContext<'_, Self>) {
         self.plan_keys(cx);
+        self.plan_ports(cx);
         // A replaced gateway takes its peers along: as long as it has any, it cannot be removed.
         self.id = if cx.replaces { Attr::Unknown } else { self.name.clone() };
         self.link = self.to_link();
@@ -83,6 +106,11 @@ impl Gateway {
     }
 }
 
+/// A block that is there, and known in all its parts.
+fn settled<M: Model>(block: &Attr<M>) -> Option<&M> {
+    block.known().filter(|block| M::clone(block).encode().is_wholly_known())
+}
+
 /// A key for a document that is only checked.
 const ANY_KEY: &str = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
@@ -104,8 +132,8 @@ fn key_change() -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
+    use tfplugin5::Value;
     use tfplugin5::testing::{accepts, object, plan};
-    use tfplugin5::{Model as _, Path, Value};
 
     use super::*;
 
@@ -118,7 +146,7 @@ mod tests {
     fn the_link_and_the_translator_agree_on_the_gateways_address() {
         let prefix: Ipv4Net = "10.64.0.0/12".parse().unwrap();
 
-        let document = Gateway { ipv4_prefix: Spelled::from(prefix).into(), ..unset() }.as_document().unwrap();
+        let document = Gateway { ipv4_prefix: Spelled::from(prefix).into(), ..unset() }.as_document().unwrap().unwrap();
 
         assert_eq!(document.gateways.values().next().unwrap().address4(), address4(prefix));
     }

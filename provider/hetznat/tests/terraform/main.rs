@@ -6,6 +6,7 @@
 mod drift;
 mod errors;
 mod lifecycle;
+mod options;
 mod secrets;
 mod workspace;
 

@@ -70,6 +70,6 @@ pub(super) fn policy(mut fields: Fields) -> Result<Policy, Invalid> {
 }
 
 fn bound(fields: &mut Fields, key: &'static str) -> Result<Option<u32>, Invalid> {
-    let number = fields.integer_if_present(key, 1, u32::MAX.into())?;
+    let number = fields.integer_if_present(key, 0, u32::MAX.into())?;
     Ok(number.map(|number| u32::try_from(number).expect("the range ends at u32::MAX")))
 }

@@ -39,6 +39,10 @@ fn check_pool4(pool4: &[Ipv4Net], ipv4_prefix: Ipv4Net, place: &Place) -> Result
 }
 
 fn check_policy(policy: &Policy, place: &Place) -> Result<(), Invalid> {
+    let bounds = [("new_flows_per_second", policy.new_flows_per_second), ("flows_per_peer", policy.flows_per_peer)];
+    if let Some((key, _)) = bounds.into_iter().find(|(_, bound)| *bound == Some(0)) {
+        return Err(place.key(key).invalid("is 0, so that no peer could do anything; leave it out for the default"));
+    }
     let allow = place.key("allow");
     policy.allow.iter().enumerate().try_for_each(|(index, net)| check_no_host_bits(*net, &allow.index(index)))
 }
