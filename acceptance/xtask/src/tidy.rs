@@ -18,10 +18,11 @@ use crate::cargo::root;
 use files::SourceFile;
 
 /// The crates that do no I/O and know no clock (docs/architecture.md).
-const PURE_CRATES: [(&str, &str); 4] = [
+const PURE_CRATES: [(&str, &str); 5] = [
     ("contract", "translator/contract"),
     ("packet", "translator/packet"),
     ("nat64", "translator/nat64"),
+    ("dns64", "translator/dns64"),
     ("cloud-init", "cloud-init"),
 ];
 

@@ -17,6 +17,7 @@ mod parse;
 mod place;
 mod policy;
 mod pool6;
+mod special_purpose;
 mod text;
 mod validate;
 
@@ -33,6 +34,7 @@ pub use parse::ParseError;
 pub use place::{Invalid, Key, Place};
 pub use policy::{DeniedPort, DeniedPortError, Policy, Transport};
 pub use pool6::{Pool6, Pool6Error};
+pub use special_purpose::{REGISTRY, Reach, SpecialPurpose, special_purpose};
 
 /// The version of the document's layout that this crate reads and writes.
 pub const FORMAT: u32 = 1;

@@ -36,7 +36,6 @@ mod probe;
 mod reply;
 mod session;
 mod slab;
-mod special_purpose;
 mod state;
 mod stats;
 mod tcp;
@@ -47,12 +46,13 @@ mod udp;
 mod unsolicited;
 mod xlat;
 
+pub use contract::{REGISTRY, Reach, SpecialPurpose, special_purpose};
+
 pub use config::{Config, ErrorSource4, EventLog, Filtering, Hairpinning, Limits, Pool4, Refresh, Unsolicited};
 pub use drop::{DropReason, Verdict};
 pub use engine::Engine;
 pub use event::{Binding, Event};
 pub use mapping::{BibView, MappingError, Removed, SessionView, StaticMapping};
-pub use special_purpose::{REGISTRY, Reach, SpecialPurpose, special_purpose};
 pub use stats::{Stats, TableSize, TableSizes, Traffic};
 pub use tcp::TcpState;
 pub use timers::Lifetimes;

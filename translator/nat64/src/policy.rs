@@ -2,13 +2,13 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use contract::{REGISTRY, Reach, special_purpose};
 use ipnet::Ipv4Net;
 
 use crate::config::{ErrorSource4, Hairpinning};
 use crate::drop::Refusal;
 use crate::prefixes::Prefixes;
 use crate::reply::Reply;
-use crate::special_purpose::{REGISTRY, Reach, special_purpose};
 use crate::tuple::{Inner, Protocol, Transport};
 use crate::{Config, DropReason};
 

@@ -36,7 +36,7 @@ impl SpecialPurpose {
     }
 
     /// The values the first octet of an address in the block can have.
-    pub(crate) fn first_octets(&self) -> std::ops::RangeInclusive<u8> {
+    pub fn first_octets(&self) -> std::ops::RangeInclusive<u8> {
         let first = self.network.octets()[0];
         first..=first | 0xff_u8.checked_shr(u32::from(self.prefix_len)).unwrap_or(0)
     }
