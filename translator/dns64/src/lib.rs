@@ -9,6 +9,7 @@
 mod cache;
 mod chain;
 mod codes;
+pub mod dnssec;
 mod local;
 mod name;
 mod outcome;
@@ -20,6 +21,7 @@ mod wire;
 pub use cache::{Cache, Key, Limits, Slot};
 pub use chain::{MOST_ALIASES, Step, follow};
 pub use codes::{CLASS_IN, Ede, Rcode, RecordType};
+pub use dnssec::Anchor;
 pub use local::{Local, local, ptr_reply};
 pub use name::{MAX_NAME, Name, NameError, NameRef};
 pub use outcome::{Outcome, Records, Security, Seen};

@@ -8,6 +8,7 @@ mod writer;
 
 pub use message::{Message, Question, Record, RecordRef};
 pub use query::{Edns, NoQuery, Query};
+pub(crate) use rdata::{Part, parts};
 pub use reader::Malformed;
 pub(crate) use reader::Reader;
 pub(crate) use writer::{Section, Writer};
