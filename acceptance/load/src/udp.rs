@@ -31,7 +31,7 @@ const MESSAGES: usize = 64;
 /// Room for bursts at the counter, which must not be what loses them.
 const SOCKET_BUFFER_BYTES: usize = 32 << 20;
 /// Nothing more is coming after this.
-const QUIET: Duration = Duration::from_millis(300);
+const QUIET: Duration = Duration::from_millis(150);
 /// The first datagram comes within this.
 const PATIENCE: Duration = Duration::from_secs(20);
 

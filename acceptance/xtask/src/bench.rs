@@ -1,10 +1,13 @@
 //! `cargo xtask bench`: how fast it is, compared with others, and what a packet costs; `--write` puts the figures into
 //! docs/benchmarks.md.
 
+mod bars;
+mod chart;
 mod document;
 mod gateways;
 mod instructions;
 mod programs;
+mod report;
 mod results;
 mod table;
 
@@ -18,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long)]
     instructions: bool,
     #[command(flatten)]
-    gateways: gateways::Options,
+    gateways: gateways::Choice,
     /// Put the figures into docs/benchmarks.md
     #[arg(long)]
     write: bool,
@@ -28,5 +31,5 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.instructions {
         return instructions::run(options.write);
     }
-    gateways::run(&options.gateways)
+    gateways::run(&options.gateways, options.write)
 }

@@ -48,3 +48,15 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Tidy => tidy::run(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_two_options_of_a_task_have_one_name() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Contender, Train};
+use super::Train;
 use crate::directory::Directory;
 use crate::{Host, Process, binaries, wait};
 
@@ -21,10 +21,15 @@ pub(super) const SERVER: &str = "203.0.112.80";
 pub(super) const SERVER_THROUGH_NAT64: &str = "64:ff9b::203.0.112.80";
 
 /// Ports of the server.
-pub(super) const FIRST_IPERF_PORT: u16 = 5201;
+const FIRST_IPERF_PORT: u16 = 5201;
 pub(super) const ACCEPT_PORT: u16 = 7001;
 pub(super) const ECHO_PORT: u16 = 7002;
 pub(super) const COUNT_PORT: u16 = 7003;
+
+/// Where a client's flows go; clients are numbered from 1.
+pub(super) fn iperf_port(client: u8) -> u16 {
+    FIRST_IPERF_PORT + u16::from(client) - 1
+}
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -109,16 +114,18 @@ impl Hosts {
     }
 
     fn serve(&mut self) -> Result<()> {
-        for port in (FIRST_IPERF_PORT..).take(Contender::MOST_CLIENTS.into()) {
-            let words = ["iperf3", "--server", "--forceflush", "--port", &port.to_string()];
-            let iperf = self.spawn(&self.server, "iperf3", &words, "Server listening")?;
-            self.services.push(iperf);
-        }
         for (command, port) in [("accept", ACCEPT_PORT), ("echo", ECHO_PORT)] {
             let service = self.serve_load(&[command, &format!("0.0.0.0:{port}")])?;
             self.services.push(service);
         }
         Ok(())
+    }
+
+    /// An iperf3 on the server for one run of one client: one that serves for ever stays busy with who has gone silently.
+    pub(super) fn serve_iperf(&self, client: u8) -> Result<Process> {
+        let port = iperf_port(client).to_string();
+        let words = ["iperf3", "--server", "--one-off", "--forceflush", "--port", &port];
+        self.spawn(&self.server, "iperf3", &words, "Server listening")
     }
 
     /// A `hetznat-load` on the server that says when it is ready.

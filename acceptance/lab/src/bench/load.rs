@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::hosts::{ACCEPT_PORT, COUNT_PORT, ECHO_PORT, FIRST_IPERF_PORT, text};
+use super::hosts::{ACCEPT_PORT, COUNT_PORT, ECHO_PORT, iperf_port, text};
 use super::{Contender, Direction, Gateway, Load, Train};
 
 /// Datagrams per second to offer, one after the other; the last is as fast as the client can. On cores that sender, gateway
 /// and receiver share, what is offered beyond a gateway's capacity takes away from it.
-const RATES: [u32; 6] = [50_000, 100_000, 200_000, 400_000, 800_000, 0];
+const RATES: [u32; 5] = [60_000, 120_000, 240_000, 480_000, 0];
 
 /// Where less than this share of the best arrives, the rate is far beyond the gateway's capacity, and so are higher ones.
 const OVERLOAD: f64 = 0.5;
@@ -25,9 +25,9 @@ pub enum Quantity {
     Throughput,
     /// CPU seconds of the gateway's processes per gigabyte of payload.
     CpuPerGigabyte,
-    /// Datagrams that arrived, per second.
+    /// Datagrams that arrived, in thousands per second.
     Datagrams,
-    /// Datagrams that were sent, per second.
+    /// Datagrams that were sent, in thousands per second.
     Offered,
     /// Connections per second.
     Connections,
@@ -63,6 +63,7 @@ pub fn measure(gateway: &Gateway<'_>, load: Load, seconds: u32) -> Result<Figure
 }
 
 fn tcp(gateway: &Gateway<'_>, flows: u8, direction: Direction, seconds: u32) -> Result<Figures> {
+    let _server = gateway.hosts.serve_iperf(1)?;
     let before = gateway.cpu_time()?;
     let words = iperf(gateway, 1, flows, direction, seconds);
     let said: Value = serde_json::from_str(&gateway.hosts.client.run(&words)?).context("iperf3's JSON")?;
@@ -77,7 +78,7 @@ fn tcp(gateway: &Gateway<'_>, flows: u8, direction: Direction, seconds: u32) -> 
 }
 
 fn iperf(gateway: &Gateway<'_>, client: u8, flows: u8, direction: Direction, seconds: u32) -> Vec<String> {
-    let port = FIRST_IPERF_PORT + u16::from(client) - 1;
+    let port = iperf_port(client);
     let mut line = format!("iperf3 --client {} --port {port} --time {seconds} --json", gateway.target());
     line += &format!(" --parallel {flows} --connect-timeout 5000");
     if direction == Direction::Reverse {
@@ -102,7 +103,7 @@ fn udp(gateway: &Gateway<'_>, size: u16, train: Train, seconds: u32) -> Result<F
 }
 
 fn most_datagrams(gateway: &Gateway<'_>, size: u16, seconds: u32) -> Result<Figures> {
-    let seconds = f64::from(seconds) / 3.0;
+    let seconds = f64::from(seconds) / RATES.len() as f64;
     let (mut best, mut offered) = (0.0, 0.0);
     for rate in RATES {
         let (sent, received) = datagrams(gateway, size, rate, seconds)?;
@@ -114,7 +115,7 @@ fn most_datagrams(gateway: &Gateway<'_>, size: u16, seconds: u32) -> Result<Figu
         }
     }
     ensure!(best > 0.0, "no datagram came through {}", gateway.contender);
-    Ok(vec![(Quantity::Datagrams, best), (Quantity::Offered, offered)])
+    Ok(vec![(Quantity::Datagrams, best / 1e3), (Quantity::Offered, offered / 1e3)])
 }
 
 /// Datagrams per second that were sent, and that arrived.
@@ -145,9 +146,10 @@ fn latency(gateway: &Gateway<'_>, seconds: u32) -> Result<Figures> {
     // The flow outlasts the echoes, and is ended with them.
     let words = iperf(gateway, 1, 1, Direction::Forward, seconds + 5);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let server = gateway.hosts.serve_iperf(1)?;
     let flow = gateway.hosts.client.spawn("flow", &words)?;
     let loaded = ask(gateway, "ask", ECHO_PORT, &[], seconds);
-    drop(flow);
+    drop((flow, server));
     let loaded = loaded?;
     let quantities = [
         (Quantity::IdleMedian, &idle, "median_us"),
@@ -171,8 +173,10 @@ fn ask(gateway: &Gateway<'_>, command: &str, port: u16, options: &[&str], second
 }
 
 fn memory(gateway: &Gateway<'_>, seconds: u32) -> Result<Figures> {
+    let clients = 1..=Contender::MOST_CLIENTS;
+    let _servers = clients.clone().map(|client| gateway.hosts.serve_iperf(client)).collect::<Result<Vec<_>>>()?;
     let mut flows = Vec::new();
-    for client in 1..=Contender::MOST_CLIENTS {
+    for client in clients {
         let direction = if client % 2 == 0 { Direction::Reverse } else { Direction::Forward };
         let words = iperf(gateway, client, 1, direction, seconds);
         let words: Vec<_> = words.iter().map(String::as_str).collect();

@@ -1,19 +1,20 @@
 //! Gateways against each other: everybody has a turn at every case, round by round, so that what else the machine does
 //! meets all alike.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use lab::bench::{Case, Contender, Figures, Gateway, Hosts, Load, measure};
+use lab::bench::{Case, Contender, Figures, Gateway, Hosts, Load, Way, measure};
 use lab::packages::Purpose;
 
 use super::results::Results;
-use super::{programs, table};
+use super::{programs, report, table};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Options {
-    /// Two rounds of one second each: under two minutes, and good for a first look only
+pub(super) struct Choice {
+    /// One round of one second each: under two minutes, and good for a first look only
     #[arg(long)]
     quick: bool,
     /// How often everybody has a turn
@@ -25,19 +26,19 @@ pub(super) struct Options {
 }
 
 /// How often, and for how long.
-struct Effort {
-    rounds: u32,
-    seconds: u32,
+pub(super) struct Effort {
+    pub(super) rounds: u32,
+    pub(super) seconds: u32,
 }
 
 impl Effort {
-    fn of(options: &Options) -> Self {
-        let (rounds, seconds) = if options.quick { (2, 1) } else { (5, 3) };
+    fn of(options: &Choice) -> Self {
+        let (rounds, seconds) = if options.quick { (1, 1) } else { (5, 3) };
         Self { rounds: options.rounds.unwrap_or(rounds).max(1), seconds }
     }
 }
 
-pub(super) fn run(options: &Options) -> Result<ExitCode> {
+pub(super) fn run(options: &Choice, write: bool) -> Result<ExitCode> {
     ensure!(
         nix::unistd::geteuid().is_root(),
         "the benchmarks make network namespaces, which needs root; run it again as root"
@@ -51,19 +52,26 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
     for round in 1..=effort.rounds {
         eprintln!("round {round} of {}, {} s", effort.rounds, start.elapsed().as_secs());
         for case in &cases {
-            one_round(&hosts, *case, effort.seconds, &mut results);
+            one_round(&hosts, *case, round, effort.seconds, &mut results);
         }
     }
     drop(hosts);
-    table::print(&cases, &results)?;
+    let tables = [table::figures(Way::Plain, &cases, &results), table::figures(Way::Tunnel, &cases, &results)];
+    let promises = table::promises(&results);
+    for table in tables.into_iter().chain([promises]).flatten() {
+        write!(io::stdout().lock(), "{table}")?;
+    }
+    if write {
+        report::write(&cases, &results, &effort)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A turn that goes wrong is told and left out: the others were not for nothing.
-fn one_round(hosts: &Hosts, case: Case, seconds: u32, results: &mut Results) {
+fn one_round(hosts: &Hosts, case: Case, round: u32, seconds: u32, results: &mut Results) {
     for &contender in case.contenders() {
         match turn(hosts, case, contender, seconds) {
-            Ok(figures) => results.add(case, contender, figures),
+            Ok(figures) => results.add(round, case, contender, figures),
             Err(error) => eprintln!("{case}, {contender}: {error:#}"),
         }
     }

@@ -1,6 +1,7 @@
 //! The programs of a measurement: ours built for speed, and what they are compared with.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::bench::Programs;
@@ -34,6 +35,16 @@ fn boringtun() -> Result<PathBuf> {
         );
     }
     Ok(program)
+}
+
+/// What we are compared with, for the record.
+pub(super) fn versions() -> String {
+    let debian = |package: &str| {
+        let words = ["--show", "--showformat", "${Version}", package];
+        let said = Command::new("dpkg-query").args(words).output().map(|output| output.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    format!("tayga {}, {}, iperf3 {}", debian("tayga"), BORINGTUN.replace('@', " "), debian("iperf3"))
 }
 
 /// Where cargo builds to: this program is in `target/debug` or the like.
