@@ -63,7 +63,11 @@ pub(crate) fn own4(ip: Ipv4<'_>, hop_limit: u8) -> Network {
 
 /// Reads the header of an IPv6 packet.
 pub(crate) fn read6(ip: Ipv6<'_>) -> Result<Network, Refusal> {
-    let upper = ip.upper_layer()?;
+    let upper = ip.upper_layer().map_err(|malformed| match malformed {
+        // RFC 7915 §5.1.1, §5.4: such a packet is dropped, and its sender should hear of it.
+        Malformed::HeaderChain => Refusal::with(DropReason::Malformed, Reply::Prohibited),
+        Malformed::Version | Malformed::Truncated | Malformed::Length => malformed.into(),
+    })?;
     // RFC 7915 §5.1: a route that is not finished is answered with a pointer to the segments left.
     if let Some(pointer) = upper.segments_left_at {
         let pointer = u32::try_from(pointer).map_err(|_| Malformed::Length)?;

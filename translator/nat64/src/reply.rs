@@ -110,7 +110,7 @@ fn sender4(about: Ipv4<'_>) -> Option<Ipv4Addr> {
 /// Who hears of an error about an IPv6 packet.
 fn sender6(about: Ipv6<'_>) -> Option<Ipv6Addr> {
     let source = about.source();
-    let upper = about.upper_layer().ok()?;
+    let upper = about.upper_layer_to_answer().ok()?;
     let is_host = !source.is_multicast() && !source.is_unspecified() && !source.is_loopback();
     let is_error =
         upper.protocol == protocol::ICMPV6 && about.bytes().get(upper.at).is_none_or(|kind| icmp::v6::is_error(*kind));

@@ -37,6 +37,13 @@ pub struct Fragment {
     pub identification: u32,
 }
 
+/// How the walk along the extension headers goes on.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    On,
+    Stop,
+}
+
 impl Fragment {
     /// RFC 6946: a fragment that is the whole packet.
     pub const fn is_atomic(&self) -> bool {
@@ -111,15 +118,39 @@ impl<'a> Ipv6<'a> {
     /// # Errors
     /// If a header is not whole, or if anything but the payload follows a fragment header (RFC 7915 §5.1.1).
     pub fn upper_layer(&self) -> Result<UpperLayer, Malformed> {
+        self.walk(|_, _| Err(Malformed::HeaderChain))
+    }
+
+    /// The same for a packet that can only be answered: extension headers behind the fragment header of a first fragment
+    /// are walked along too.
+    ///
+    /// # Errors
+    /// If a header is not whole, or if there is a second fragment header.
+    pub fn upper_layer_to_answer(&self) -> Result<UpperLayer, Malformed> {
+        self.walk(|protocol, fragment| match (protocol, fragment.offset_bytes) {
+            (protocol::FRAGMENT, _) => Err(Malformed::HeaderChain),
+            (_, 0) => Ok(Step::On),
+            // What stands in a later fragment is no header.
+            _ => Ok(Step::Stop),
+        })
+    }
+
+    /// `behind` says what to do with an extension header of such a number behind such a fragment header.
+    fn walk(&self, behind: impl Fn(u8, Fragment) -> Result<Step, Malformed>) -> Result<UpperLayer, Malformed> {
         let mut walk =
             UpperLayer { protocol: self.next_header(), at: HEADER_LEN, fragment: None, segments_left_at: None };
         loop {
-            match walk.protocol {
+            let is_extension = matches!(
+                walk.protocol,
                 protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING | protocol::FRAGMENT
-                    if walk.fragment.is_some() =>
-                {
-                    return Err(Malformed::HeaderChain);
+            );
+            if let Some(fragment) = walk.fragment.filter(|_| is_extension) {
+                match behind(walk.protocol, fragment)? {
+                    Step::On => {}
+                    Step::Stop => return Ok(walk),
                 }
+            }
+            match walk.protocol {
                 protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => self.skip(&mut walk)?,
                 protocol::ROUTING => {
                     // RFC 8200 §4.4: segments left is the fourth byte.
@@ -307,6 +338,22 @@ mod tests {
 
             assert_eq!(walk(&bytes), Err(Malformed::HeaderChain));
         }
+    }
+
+    #[test]
+    fn to_be_answered_a_first_fragment_is_walked_to_its_end_and_a_later_one_is_not() {
+        let fragment = |next, low| {
+            let payload = [&[next, 0, 0, low, 0, 0, 0, 7][..], &[protocol::ICMPV6, 0, 0, 0, 0, 0, 0, 0]].concat();
+            let bytes = packet(protocol::FRAGMENT, &payload);
+            let walked = Ipv6::parse(&bytes).unwrap().upper_layer_to_answer();
+            walked.map(|upper| (upper.protocol, upper.at))
+        };
+
+        for next in [protocol::DESTINATION_OPTIONS, protocol::ROUTING, protocol::HOP_BY_HOP] {
+            assert_eq!(fragment(next, 1), Ok((protocol::ICMPV6, 56)));
+            assert_eq!(fragment(next, 9), Ok((next, 48)), "offset 8");
+        }
+        assert_eq!(fragment(protocol::FRAGMENT, 1), Err(Malformed::HeaderChain));
     }
 
     #[test]

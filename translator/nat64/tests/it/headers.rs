@@ -25,7 +25,25 @@ fn whatever_extends_the_chain_behind_a_fragment_header_is_refused() {
 
             assert_eq!(lab.inside(&bytes).dropped(), DropReason::Malformed, "{next}");
             assert_eq!(lab.engine.poll_timeout(), None);
+            match next {
+                // Whatever that is, nobody sends it by mistake.
+                44 => assert!(lab.transmits().is_empty()),
+                _ => assert_eq!((lab.reply().1.icmp, lab.transmits().len()), (Some((1, 1)), 0), "{next}, §5.4"),
+            }
         }
+    }
+}
+
+#[test]
+fn no_error_is_answered_whatever_stands_in_front_of_it() {
+    // RFC 4443 §2.4 (e.1): an error behind a destination options header behind a fragment header; a later fragment.
+    for (low, kind) in [(1, 1), (9, 128)] {
+        let mut lab = Lab::new();
+        let mut bytes = extended(44, &[60, 0, 0, low, 0, 0, 0, 7, 58, 0, 1, 4, 0, 0, 0, 0]);
+        bytes[40 + 16] = kind;
+
+        assert_eq!(lab.inside(&bytes).dropped(), DropReason::Malformed);
+        assert!(lab.transmits().is_empty());
     }
 }
 
