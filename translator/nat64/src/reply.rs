@@ -75,16 +75,26 @@ pub(crate) fn may_be_answered(packet: &[u8]) -> bool {
     }
 }
 
-/// The error about `packet` from one of two sources, or nothing where none may be sent.
-pub(crate) fn error(reply: Reply, packet: &[u8], (source4, source6): (Ipv4Addr, Ipv6Addr)) -> Option<Vec<u8>> {
+/// Where errors come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    pub(crate) v4: Ipv4Addr,
+    pub(crate) v6: Ipv6Addr,
+    /// Identification of an ICMPv4 error: no longer than 576 bytes, it must pass links that are smaller still, and nobody
+    /// would hear of it if it did not.
+    pub(crate) identification: u16,
+}
+
+/// The error about `packet`, or nothing where none may be sent.
+pub(crate) fn error(reply: Reply, packet: &[u8], source: Source) -> Option<Vec<u8>> {
     let (words, addresses, longest) = match Family::of(packet)? {
         Family::V4 => {
             let destination = sender4(Ipv4::parse_quoted(packet).ok()?)?;
-            (reply.v4(), Addresses::V4 { source: source4, destination }, LONGEST_ERROR4 - ipv4::HEADER_LEN)
+            (reply.v4(), Addresses::V4 { source: source.v4, destination }, LONGEST_ERROR4 - ipv4::HEADER_LEN)
         }
         Family::V6 => {
             let destination = sender6(Ipv6::parse_quoted(packet).ok()?)?;
-            (reply.v6(), Addresses::V6 { source: source6, destination }, LONGEST_ERROR6 - ipv6::HEADER_LEN)
+            (reply.v6(), Addresses::V6 { source: source.v6, destination }, LONGEST_ERROR6 - ipv6::HEADER_LEN)
         }
     };
     let (kind, code, rest) = words;
@@ -94,7 +104,8 @@ pub(crate) fn error(reply: Reply, packet: &[u8], (source4, source6): (Ipv4Addr, 
     message.extend(rest.to_be_bytes());
     message.extend(quote);
     seal_icmp(&mut message, addresses);
-    Some(compose(addresses, Fields::own_icmp(addresses.family()), &message))
+    let fields = Fields { identification: Some(source.identification), ..Fields::own_icmp(addresses.family()) };
+    Some(compose(addresses, fields, &message))
 }
 
 /// Who hears of an error about an IPv4 packet.

@@ -9,7 +9,7 @@ use packet::{Offload, Packet, segment};
 use super::{Engine, Passed};
 use crate::arrival::FromOutside;
 use crate::drop::Refusal;
-use crate::reply::{self, Reply};
+use crate::reply::{self, Reply, Source};
 use crate::timers::Tick;
 use crate::tuple::{Outer, Remote, Transport};
 use crate::unsolicited::{self, Treatment};
@@ -29,8 +29,9 @@ impl Engine {
 
     pub(super) fn answer(&mut self, now: Tick, side: Side, about: &[u8], reply: Reply) {
         let is_sent = self.error_rate.admits(now, about) && {
-            let sources = (self.error_source4(side, about), self.config.address6);
-            let error = reply::error(reply, about, sources);
+            let v4 = self.error_source4(side, about);
+            let identification = self.identifications.take(v4, 1);
+            let error = reply::error(reply, about, Source { v4, v6: self.config.address6, identification });
             error.is_some_and(|bytes| self.transmit.push(side, bytes).is_ok())
         };
         match is_sent {

@@ -172,3 +172,20 @@ fn a_queue_that_nobody_collects_is_bounded() {
     assert!(lab.transmits().len() <= 4096);
     assert_eq!(lab.outside(&udp(DNS, &format!("{POOL4}:1"), b"")).dropped(), DropReason::NoBibEntry);
 }
+
+#[test]
+fn an_error_of_our_own_passes_links_smaller_than_itself() {
+    let mut lab = Lab::with(|config| config.mtu6 = 1280);
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+
+    let identifications: Vec<u16> = (0..2)
+        .map(|_| {
+            lab.outside(&answer(&outer, 1300, true)).dropped();
+            let error = lab.transmits().remove(0).bytes;
+            assert!(!see(&error).dont_fragment);
+            Ipv4::parse(&error).unwrap().identification()
+        })
+        .collect();
+
+    assert_ne!(identifications[0], identifications[1]);
+}
