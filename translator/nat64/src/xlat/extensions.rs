@@ -40,7 +40,8 @@ pub(crate) fn lay_out(family: Family, words: Words, quote: &[u8], extensions: &[
     let with_extensions = Length::of(family, words.kind).and_then(|length| {
         let unit = length.unit;
         let room = room.checked_sub(extensions.len())? / unit * unit;
-        let len = quote.len().next_multiple_of(unit).max(SHORTEST_QUOTE).min(room.min(length.longest()));
+        // Whole units of the quote rather than padding that a reader could take for its bytes.
+        let len = (quote.len() / unit * unit).max(SHORTEST_QUOTE).min(room.min(length.longest()));
         (!extensions.is_empty() && len >= SHORTEST_QUOTE).then(|| {
             let mut body = quote[..quote.len().min(len)].to_vec();
             body.resize(len, 0);
@@ -104,7 +105,13 @@ mod tests {
         // RFC 4884 §4.1 to §4.5: 32-bit words in ICMPv4, 64-bit words in ICMPv6.
         check(Family::V4, v4::TIME_EXCEEDED, 200, 548, (50, 212, true));
         check(Family::V6, v6::TIME_EXCEEDED, 200, 1232, (25, 212, true));
-        check(Family::V6, v6::TIME_EXCEEDED, 148, 1232, (19, 152 + 12, true));
+    }
+
+    #[test]
+    fn beyond_128_bytes_a_quote_ends_with_a_whole_unit_and_nothing_is_padded() {
+        check(Family::V6, v6::TIME_EXCEEDED, 148, 1232, (18, 144 + 12, true));
+        check(Family::V4, v4::TIME_EXCEEDED, 151, 548, (37, 148 + 12, true));
+        check(Family::V6, v6::TIME_EXCEEDED, 129, 1232, (16, 128 + 12, true));
     }
 
     #[test]
