@@ -11,15 +11,18 @@ use super::netlink;
 use crate::error::Error;
 
 /// Changes come in bursts; this long after the first one most are over.
-const SETTLE: Duration = Duration::from_millis(100);
-/// A router may have a million routes, and some of them always change; looking at them must stay a small part of the work.
-const APART: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(5);
+/// A router may have a million routes, and some of them always change: looking at them must stay a small part of the work,
+/// so after each time there is a pause of so many times as long.
+const PAUSE: u32 = 9;
 
 /// Listens for changes.
 pub(crate) struct Monitor {
     changes: BoxStream<'static, ()>,
     /// When a change that has come is told.
     due: Option<Instant>,
+    /// When the last change was told; who listens looks around then, and listens again.
+    told: Option<Instant>,
     /// The next change is not told before.
     not_before: Instant,
     /// The connection ends with its last handle.
@@ -37,11 +40,20 @@ impl Monitor {
         let (connection, handle, messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(netlink::no_socket)?;
         tokio::spawn(connection);
-        Ok(Self { changes: messages.map(drop).boxed(), due: None, not_before: Instant::now(), _handle: handle })
+        Ok(Self {
+            changes: messages.map(drop).boxed(),
+            due: None,
+            told: None,
+            not_before: Instant::now(),
+            _handle: handle,
+        })
     }
 
     /// Returns some time after the next change, whatever it was. Cancel safe.
     pub(crate) async fn changed(&mut self) {
+        if let Some(told) = self.told.take() {
+            self.not_before = Instant::now() + told.elapsed() * PAUSE;
+        }
         if self.due.is_none() {
             if self.changes.next().await.is_none() {
                 // The connection is gone; who looks around by the clock sees changes later.
@@ -54,6 +66,6 @@ impl Monitor {
         }
         while self.changes.next().now_or_never().flatten().is_some() {}
         self.due = None;
-        self.not_before = Instant::now() + APART;
+        self.told = Some(Instant::now());
     }
 }
