@@ -28,9 +28,16 @@ pub(crate) async fn run(args: Nat64Args) -> Result<(), Error> {
     let started = Instant::now();
     let signals = Signals::new()?;
     check_requirements(Needs::Nothing)?;
-    let control = Control::bind(&args.control.socket)?;
     let monitor = Monitor::start()?;
     let router = Router::start(&args.tun, Settings::of(&args), &args.mappings).await?;
+    // The last thing to be there: who waits for it finds everything else done.
+    let control = match Control::bind(&args.control.socket) {
+        Ok(control) => control,
+        Err(error) => {
+            router.stop().await;
+            return Err(error);
+        }
+    };
     let sentence = router.sentence();
     tracing::info!("{sentence}");
     systemd::ready(&sentence);

@@ -181,6 +181,21 @@ fn beside_another_one_pools_must_differ() {
 }
 
 #[test]
+fn where_the_control_socket_is_taken_the_start_is_undone() {
+    let Some(namespace) = Namespace::new() else { return };
+    let state = State::new();
+    let _running = start(&namespace, &state, &[]);
+    let before = namespace.kernel_state();
+    let control = state.directory().join("run/control.sock");
+
+    let options = ["nat64", "--tun", "second", "--pool6", "2001:db8:64::/96", "--pool4", "198.51.100.7", "--control"];
+    let (code, _, stderr) = finish(namespace.command(BINARY).args(options).arg(control));
+
+    assert_eq!(code, Some(71), "{stderr}");
+    assert_eq!(namespace.kernel_state(), before);
+}
+
+#[test]
 fn tables_are_shown_and_changed() {
     let Some(namespace) = Namespace::new() else { return };
     let state = State::new();
@@ -219,6 +234,7 @@ fn settings_are_changed_while_it_runs() {
         "config set mtu4 auto",
         "config set filtering address-dependent",
         "config set hairpinning off",
+        "config set unsolicited silent",
         "config set allow 10.0.0.0/8,192.168.1.1",
         "config set allow none",
         "config set allow everything",
