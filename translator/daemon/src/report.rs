@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::datapath::{PeerSnapshot, Snapshot, Traffic};
 use crate::mapping::Protocol;
-use crate::settings::{Filtering, Switch};
+use crate::settings::{Filtering, Switch, Unsolicited};
 
 /// The answer to `status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +52,7 @@ pub(crate) struct SettingsReport {
     pub(crate) lowest_ipv6_mtu_bytes: u16,
     pub(crate) filtering: Filtering,
     pub(crate) hairpinning: Switch,
+    pub(crate) unsolicited: Unsolicited,
     pub(crate) allow: Vec<Ipv4Net>,
 }
 

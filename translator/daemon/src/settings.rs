@@ -23,6 +23,7 @@ pub(crate) enum Setting {
     Mtu6(Option<u16>),
     Filtering(Filtering),
     Hairpinning(Switch),
+    Unsolicited(Unsolicited),
     /// In place of all exceptions there were.
     Allow(Vec<Ipv4Net>),
 }
@@ -41,6 +42,8 @@ pub(crate) enum Key {
     Filtering,
     /// on or off
     Hairpinning,
+    /// answer, hold-syns or silent
+    Unsolicited,
     /// IPv4 prefixes with commas between them, or none; they replace the exceptions there were
     Allow,
 }
@@ -53,6 +56,18 @@ pub(crate) enum Filtering {
     EndpointIndependent,
     /// Only addresses the inside has spoken to
     AddressDependent,
+}
+
+/// What the outside hears when it sends what nobody inside waits for (RFC 6146 §3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Unsolicited {
+    /// Port or address unreachable; for a SYN after six seconds, in which it may meet one from inside
+    Answer,
+    /// Nothing, but for such a SYN
+    HoldSyns,
+    /// Nothing
+    Silent,
 }
 
 /// Whether something is done.
@@ -75,6 +90,7 @@ impl Setting {
             Key::Mtu6 => Self::Mtu6(mtu(value)?),
             Key::Filtering => Self::Filtering(one_of(value)?),
             Key::Hairpinning => Self::Hairpinning(one_of(value)?),
+            Key::Unsolicited => Self::Unsolicited(one_of(value)?),
             Key::Allow => Self::Allow(prefixes(value)?),
         };
         setting.check()?;
@@ -89,7 +105,12 @@ impl Setting {
         match *self {
             Self::LowestIpv6Mtu(mtu) | Self::Mtu6(Some(mtu)) => at_least(SMALLEST_MTU6, mtu),
             Self::Mtu4(Some(mtu)) => at_least(SMALLEST_MTU4, mtu),
-            Self::Mtu4(None) | Self::Mtu6(None) | Self::Filtering(_) | Self::Hairpinning(_) | Self::Allow(_) => Ok(()),
+            Self::Mtu4(None)
+            | Self::Mtu6(None)
+            | Self::Filtering(_)
+            | Self::Hairpinning(_)
+            | Self::Unsolicited(_)
+            | Self::Allow(_) => Ok(()),
         }
     }
 }
@@ -147,6 +168,7 @@ mod tests {
             (Key::Mtu6, "65535", r#"{"key":"mtu6","value":65535}"#),
             (Key::Filtering, "address-dependent", r#"{"key":"filtering","value":"address-dependent"}"#),
             (Key::Hairpinning, "off", r#"{"key":"hairpinning","value":"off"}"#),
+            (Key::Unsolicited, "hold-syns", r#"{"key":"unsolicited","value":"hold-syns"}"#),
             (Key::Allow, "none", r#"{"key":"allow","value":[]}"#),
             (Key::Allow, "10.1.2.3/8,192.0.2.1", r#"{"key":"allow","value":["10.0.0.0/8","192.0.2.1/32"]}"#),
         ];
@@ -167,6 +189,7 @@ mod tests {
             (Key::Mtu6, "large"),
             (Key::Filtering, "none"),
             (Key::Hairpinning, "yes"),
+            (Key::Unsolicited, "maybe"),
             (Key::Allow, "10.0.0.0/33"),
             (Key::Allow, "10.0.0.0/8,"),
             (Key::Allow, "2001:db8::/32"),

@@ -10,7 +10,7 @@ use ipnet::Ipv4Net;
 
 use super::{ControlArgs, LogFormat, interface_name};
 use crate::mapping::Mapping;
-use crate::settings::{self, Filtering, SMALLEST_MTU4, SMALLEST_MTU6, Switch};
+use crate::settings::{self, Filtering, SMALLEST_MTU4, SMALLEST_MTU6, Switch, Unsolicited};
 
 /// The port table of an address takes 24 KiB, so these are 6 MiB.
 const MOST_ADDRESSES: u32 = 256;
@@ -53,6 +53,9 @@ pub(crate) struct Nat64Args {
     /// Whether hosts inside reach each other by their pool4 endpoints
     #[arg(long, value_name = "SWITCH", default_value = "on")]
     pub(crate) hairpinning: Switch,
+    /// What the outside hears when it sends what nobody inside waits for (RFC 6146 §3.5)
+    #[arg(long, value_name = "WHAT", default_value = "answer")]
+    pub(crate) unsolicited: Unsolicited,
     /// A mapping that is always there, like `udp,192.0.2.2:1000,[2001:db8::5]:1001`; for icmp, identifiers stand for ports
     #[arg(long = "static", value_name = "PROTOCOL,OUTSIDE,INSIDE")]
     pub(crate) mappings: Vec<Mapping>,

@@ -86,7 +86,7 @@ impl fmt::Display for SettingsReport {
 mod tests {
     use super::*;
     use crate::page::tests::traffic;
-    use crate::settings::Filtering;
+    use crate::settings::{Filtering, Unsolicited};
 
     fn report() -> Nat64Report {
         Nat64Report {
@@ -104,6 +104,7 @@ mod tests {
                 lowest_ipv6_mtu_bytes: 1280,
                 filtering: Filtering::EndpointIndependent,
                 hairpinning: Switch::On,
+                unsolicited: Unsolicited::Answer,
                 allow: vec!["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()],
             },
             datapath: traffic(),

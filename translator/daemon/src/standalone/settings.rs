@@ -9,7 +9,7 @@ use nat64::{Config, ErrorSource4, Limits};
 use crate::cli::{Nat64Args, Pool4, Ports};
 use crate::network::Surroundings;
 use crate::report::{MtuReport, SettingsReport};
-use crate::settings::{Filtering, Setting, Switch};
+use crate::settings::{Filtering, Setting, Switch, Unsolicited};
 
 /// A LAN is one /64, which to the engine is one peer: it may take half of each table, so that the next LAN finds room, and
 /// as fast as a hundred servers.
@@ -39,6 +39,7 @@ pub(super) struct Settings {
     pub(super) lowest_ipv6_mtu: u16,
     pub(super) filtering: Filtering,
     pub(super) hairpinning: Switch,
+    pub(super) unsolicited: Unsolicited,
     pub(super) allow: Vec<Ipv4Net>,
 }
 
@@ -58,6 +59,7 @@ impl Settings {
             lowest_ipv6_mtu: args.lowest_ipv6_mtu,
             filtering: args.filtering,
             hairpinning: args.hairpinning,
+            unsolicited: args.unsolicited,
             allow: args.allow.clone(),
         }
     }
@@ -70,6 +72,7 @@ impl Settings {
             Setting::Mtu6(mtu) => self.mtu6 = mtu,
             Setting::Filtering(filtering) => self.filtering = filtering,
             Setting::Hairpinning(switch) => self.hairpinning = switch,
+            Setting::Unsolicited(unsolicited) => self.unsolicited = unsolicited,
             Setting::Allow(prefixes) => self.allow = prefixes,
         }
     }
@@ -100,6 +103,11 @@ impl Settings {
             hairpinning: match self.hairpinning {
                 Switch::On => nat64::Hairpinning::On,
                 Switch::Off => nat64::Hairpinning::Off,
+            },
+            unsolicited: match self.unsolicited {
+                Unsolicited::Answer => nat64::Unsolicited::Answer,
+                Unsolicited::HoldSyns => nat64::Unsolicited::HoldSyns,
+                Unsolicited::Silent => nat64::Unsolicited::Silent,
             },
             limits: LIMITS,
             ..Config::default()
@@ -138,6 +146,7 @@ impl Settings {
             lowest_ipv6_mtu_bytes: self.lowest_ipv6_mtu,
             filtering: self.filtering,
             hairpinning: self.hairpinning,
+            unsolicited: self.unsolicited,
             allow: self.allow.clone(),
         }
     }
