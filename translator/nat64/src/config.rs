@@ -109,7 +109,8 @@ pub enum Unsolicited {
     /// silently.
     #[default]
     HoldSyns,
-    /// As above; and datagrams and echoes hear that port or address are unreachable, or that they are filtered.
+    /// As above; and datagrams and echoes hear that port or address are unreachable, or that they are filtered. That holds
+    /// for all ports of an address: this is for addresses that nobody else has a part of.
     Answer,
 }
 

@@ -54,8 +54,7 @@ impl Engine {
         spoken_to.filter(in_pool4).unwrap_or(self.config.address4)
     }
 
-    /// What nobody inside waits for. Towards the outside, ports that are not in pool4 are not ours to speak for; those
-    /// inside are always answered.
+    /// What nobody inside waits for. Those inside are always answered.
     pub(super) fn unsolicited(
         &mut self,
         now: Tick,
@@ -64,13 +63,14 @@ impl Engine {
         (transport, reason): (&Transport, DropReason),
     ) -> Result<Passed, Refusal> {
         let outer = Outer { address: arrival.destination, port: transport.port_outside() };
-        let is_ours = pool4::covers(&self.config.pool4, outer);
         let unsolicited = match side {
-            Side::Inside if !is_ours => return Err(Refusal { reason, reply: unsolicited::answer(transport, reason) }),
             Side::Inside => Unsolicited::Answer,
-            Side::Outside if !is_ours => return Err(reason.into()),
             Side::Outside => self.config.unsolicited,
         };
+        // Nobody ever gets a port that is not in pool4, and another may have it.
+        if unsolicited != Unsolicited::Answer && !pool4::covers(&self.config.pool4, outer) {
+            return Err(reason.into());
+        }
         match (unsolicited::treatment(unsolicited, transport, reason), *transport) {
             (Treatment::Hold, Transport::Tcp { source, .. }) => {
                 let remote = Remote { address: arrival.source, port: source };

@@ -115,7 +115,7 @@ impl Model {
     fn unsolicited(&mut self, sent: Sent, remote: SocketAddrV4, outer: SocketAddrV4, reason: DropReason) -> Fate {
         let is_held = sent.protocol == Protocol::Tcp
             && sent.flags == "S"
-            && self.config.pool4[0].ports.contains(&outer.port())
+            && (*remote.ip() == POOL4 || self.config.pool4[0].ports.contains(&outer.port()))
             && matches!(reason, DropReason::NoBibEntry | DropReason::FilteredByAddress);
         if !is_held {
             return Fate::Dropped(reason);
@@ -215,7 +215,7 @@ impl Model {
         let outer = learn(protocol, inner).expect("the engine has made a mapping");
         let ports = &self.config.pool4[0].ports;
         assert!(*outer.ip() == POOL4 && ports.contains(&outer.port()) && !self.is_taken(protocol, outer.port()));
-        match waiting.filter(|outer| !self.is_taken(protocol, outer.port())) {
+        match waiting.filter(|outer| ports.contains(&outer.port()) && !self.is_taken(protocol, outer.port())) {
             Some(waiting) => assert_eq!(outer, waiting, "the endpoint that the other end knows"),
             None => {
                 let same_parity = |port: u16| port % 2 == inner.port() % 2;

@@ -116,13 +116,24 @@ fn a_syn_retransmitted_is_held_once_and_what_is_no_syn_not_at_all() {
 
 #[test]
 fn ports_that_are_not_in_the_pool_are_not_ours_to_answer_for() {
-    let mut lab = Lab::with(|config| config.unsolicited = Unsolicited::Answer);
+    let mut lab = Lab::new();
 
     assert_eq!(lab.outside(&tcp(REMOTE, &pool(22), "S")).dropped(), DropReason::NoBibEntry);
     assert_eq!(lab.outside(&udp(REMOTE, &pool(22), b"")).dropped(), DropReason::NoBibEntry);
 
     lab.pass(SIX_SECONDS);
     assert!(lab.transmits().is_empty());
+}
+
+#[test]
+fn where_everything_is_answered_so_is_what_goes_to_ports_that_are_not_in_the_pool() {
+    let mut lab = Lab::with(|config| config.unsolicited = Unsolicited::Answer);
+
+    assert_eq!(lab.outside(&udp(REMOTE, &pool(22), b"")).dropped(), DropReason::NoBibEntry);
+    assert_eq!(lab.reply().1.icmp, Some((3, 3)));
+    assert_eq!(lab.outside(&tcp(REMOTE, &pool(22), "S")), Outcome::Taken);
+    lab.pass(SIX_SECONDS);
+    assert_eq!(lab.reply().1.icmp, Some((3, 3)));
 }
 
 #[test]
