@@ -1,5 +1,4 @@
-//! ICMP queries, which are echoes (RFC 6146 §3.5.3): mapped by identifier, and only a request from inside starts a
-//! mapping.
+//! ICMP queries, which are echoes (RFC 6146 §3.5.3): mapped by identifier, and only a request from inside makes a mapping.
 
 use crate::DropReason;
 use crate::drop::Refusal;
@@ -16,11 +15,11 @@ pub(crate) fn outgoing(state: &mut State, now: Tick, inner: Inner, to: SpokenTo,
             state.touch(now, Protocol::Icmp, session, Lifetime::IcmpDefault);
             Ok(state.mapping(Protocol::Icmp, bib).outer)
         }
-        (_, _, Echo::Request) => {
+        (_, _, Echo::Request) | (Some(_), None, Echo::Reply) => {
             let fresh = (TcpState::Closed, Lifetime::IcmpDefault);
             state.open(now, Protocol::Icmp, (inner, to), found.bib, fresh)
         }
-        (_, _, Echo::Reply) => Err(DropReason::NoSession.into()),
+        (None, _, Echo::Reply) => Err(DropReason::NoSession.into()),
     }
 }
 

@@ -165,3 +165,17 @@ fn sessions_show_who_speaks_to_whom_and_for_how_long() {
     assert_eq!((udp.inner, udp.remote.to_string().as_str(), udp.state), (at(PEER), DNS, None));
     assert_eq!(udp.expires_in, Duration::from_secs(299));
 }
+
+#[test]
+fn an_echo_reply_goes_out_by_a_mapping_that_is_there_and_makes_none() {
+    let mut lab = Lab::new();
+    let reply = |identifier| echo("2001:db8:1:2::7", "64:ff9b::909:909", 129, identifier);
+    let (inner, outer) = (at("[2001:db8:1:2::7]:77"), "192.0.2.1:5000".parse().unwrap());
+    let mapping = StaticMapping { protocol: Protocol::Icmp, outer, inner };
+    lab.engine.add_mapping(lab.now, mapping).unwrap();
+
+    let sent = lab.inside(&reply(77)).sent();
+
+    assert_eq!((sent.icmp, sent.source.port()), (Some((0, 0)), 5000));
+    assert_eq!(lab.inside(&reply(78)).dropped(), DropReason::NoSession);
+}

@@ -143,7 +143,9 @@ impl Model {
         }
         let opens = match protocol {
             Protocol::Udp => true,
-            Protocol::Tcp | Protocol::Icmp => flags.contains('S'),
+            Protocol::Tcp => flags.contains('S'),
+            // A reply makes no mapping, but uses the one there is.
+            Protocol::Icmp => flags.contains('S') || known.is_some(),
         };
         match (known, opens) {
             (known, true) => self.open(sent, inner, remote, known, learn),
