@@ -112,7 +112,7 @@ drop_reasons! {
     IcmpNotTranslated => "icmp_not_translated",
     /// An ICMP error about an ICMP error (RFC 7915 §4.3, §5.3).
     IcmpErrorAboutError => "icmp_error_about_error",
-    /// An ICMP error about a packet that no session ever carried.
+    /// An ICMP error about a packet that no mapping can have carried.
     IcmpErrorWithoutSession => "icmp_error_without_session",
     /// From outside to a transport address that nobody inside has mapped.
     NoBibEntry => "no_bib_entry",

@@ -1,10 +1,11 @@
-//! ICMP errors (RFC 6146 §3.4, §3.6.1): they pass if they quote a packet of a session, and change nothing (RFC 5382
-//! REQ-10).
+//! ICMP errors (RFC 6146 §3.4, §3.6.1): they pass if they quote a packet of a mapping, from whom may answer to it, and
+//! change nothing (RFC 5382 REQ-10).
 
 use packet::icmp::Icmp;
 use packet::{Checksum, Packet};
 
 use crate::arrival::{FromInside, FromOutside};
+use crate::bib::BibIndex;
 use crate::network::Network;
 use crate::prefixes::Prefixes;
 use crate::reply::{LONGEST_ERROR4, LONGEST_ERROR6};
@@ -33,9 +34,7 @@ pub(crate) fn outgoing(
     let source = source.filter(|source| *source == arrival.destination).ok_or(DropReason::IcmpErrorWithoutSession)?;
     let inner = Inner { address: inner, port: quote.ports.1 };
     let remote = remote_of(&quote, Remote { address: source, port: quote.ports.0 });
-    let Found { bib: Some(bib), session: Some(_) } = state.search_outgoing(quote.protocol, inner, remote) else {
-        return Err(DropReason::IcmpErrorWithoutSession);
-    };
+    let bib = mapping(state, quote.protocol, remote, state.search_outgoing(quote.protocol, inner, remote))?;
     let outer = state.mapping(quote.protocol, bib).outer;
     let new = NewError {
         addresses: Addresses::V4 { source: outer.address, destination: source },
@@ -65,11 +64,9 @@ pub(crate) fn incoming(
     }
     let outer = Outer { address: source, port: quote.ports.0 };
     let remote = remote_of(&quote, Remote { address: destination, port: quote.ports.1 });
-    let Found { bib: Some(bib), session: session @ Some(_) } = state.search_incoming(quote.protocol, outer, remote)
-    else {
-        return Err(DropReason::IcmpErrorWithoutSession);
-    };
-    let Receiver { inner, prefix } = state.receiver(quote.protocol, bib, session);
+    let found = state.search_incoming(quote.protocol, outer, remote);
+    let bib = mapping(state, quote.protocol, remote, found)?;
+    let Receiver { inner, prefix } = state.receiver(quote.protocol, bib, found.session);
     let (addresses, quoted, longest) = match inner.ipv4() {
         Some(peer) => (
             Addresses::V4 { source: arrival.source, destination: peer },
@@ -93,6 +90,14 @@ pub(crate) fn incoming(
     };
     let bytes = translate(message, &quote, &new, mtus(config))?;
     packet.replace(&bytes).map_err(|_| DropReason::NoHeadroom)
+}
+
+/// The mapping that a quoted packet used. RFC 6146 §3.6.1 asks for no session: a segment without one passes too, and what
+/// it meets should be heard of. Filtering holds all the same.
+fn mapping(state: &State, protocol: Protocol, remote: Remote, found: Found) -> Result<BibIndex, DropReason> {
+    let bib = found.bib.ok_or(DropReason::IcmpErrorWithoutSession)?;
+    let passes = found.session.is_some() || state.filter_admits(protocol, bib, remote);
+    if passes { Ok(bib) } else { Err(DropReason::IcmpErrorWithoutSession) }
 }
 
 /// Reads an error and what it quotes.

@@ -131,6 +131,11 @@ impl State {
         found
     }
 
+    /// Whether a packet from there may reach a mapping although it belongs to no session.
+    pub(crate) fn filter_admits(&self, protocol: Protocol, bib: BibIndex, remote: Remote) -> bool {
+        self.tables[protocol as usize].filter.admits(bib, remote.address)
+    }
+
     pub(crate) fn search_outgoing(&self, protocol: Protocol, inner: Inner, remote: Remote) -> Found {
         let tables = &self.tables[protocol as usize];
         let bib = tables.bib.find_inner(inner);
@@ -159,10 +164,10 @@ impl State {
     /// Filtering decides; and whoever floods a mapping from outside takes half of the sessions at most, so that the
     /// inside can still start some.
     pub(crate) fn admits(&self, protocol: Protocol, bib: BibIndex, remote: Remote) -> Result<(), DropReason> {
-        let tables = &self.tables[protocol as usize];
-        if !tables.filter.admits(bib, remote.address) {
+        if !self.filter_admits(protocol, bib, remote) {
             return Err(DropReason::FilteredByAddress);
         }
+        let tables = &self.tables[protocol as usize];
         if self.sessions() >= self.limits.sessions as usize / 2 {
             return Err(DropReason::SessionsFull);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nat64::{DropReason, ErrorSource4, Side};
+use nat64::{DropReason, ErrorSource4, Filtering, Side};
 
 use crate::lab::{Lab, POOL4, at, config, echo, icmp, see, tcp, udp, via, with_ipv4};
 
@@ -137,17 +137,34 @@ fn an_error_inside_may_quote_extension_headers_and_an_echo_reply() {
 fn errors_about_nothing_we_know_are_dropped() {
     let (mut lab, sent) = lab_with_session();
     let to = POOL4.to_string();
-    let (mut other_port, mut other_remote, mut other_source) = (sent.clone(), sent.clone(), sent.clone());
+    let (mut other_port, mut other_source) = (sent.clone(), sent);
     other_port[21] ^= 1;
-    other_remote[19] ^= 1;
     other_source[12] ^= 1;
 
-    for quote in [other_port, other_remote, other_source] {
+    for quote in [other_port, other_source] {
         let error = icmp("8.8.8.8", &to, (3, 1), [0; 4], &quote);
         assert_eq!(lab.outside(&error).dropped(), DropReason::IcmpErrorWithoutSession);
     }
     let misdirected = icmp(WEB_ADDRESS, "64:ff9b::808:808", (1, 4), [0; 4], &udp(&via(DNS), WEB, b""));
     assert_eq!(lab.inside(&misdirected).dropped(), DropReason::IcmpErrorWithoutSession);
+}
+
+#[test]
+fn an_error_needs_a_mapping_and_a_session_only_where_answers_do() {
+    // RFC 6146 §3.6.1; Filtering speaks of who may answer.
+    for (filtering, passes) in [(Filtering::EndpointIndependent, true), (Filtering::AddressDependent, false)] {
+        let mut lab = Lab::with(|config| config.filtering = filtering);
+        let mut other_remote = lab.inside(&udp(WEB, &via(DNS), b"question")).bytes();
+        other_remote[19] ^= 1;
+
+        let outcome = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &other_remote));
+
+        match passes {
+            true => assert_eq!(quoted(&outcome.sent().payload).0, at(WEB)),
+            false => assert_eq!(outcome.dropped(), DropReason::IcmpErrorWithoutSession),
+        }
+        assert_eq!(lab.sizes(), (1, 1), "it changes nothing");
+    }
 }
 
 #[test]
