@@ -4,17 +4,19 @@
 use std::fs;
 use std::io;
 use std::mem;
-use std::net::SocketAddrV6;
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow};
 use contract::{PrivateKey, PublicKey};
 use nix::errno::Errno;
-use packet::{HEADROOM, Packet, segment, virtio};
+use packet::coalesce::{Coalescer, Merge, Refused};
+use packet::segment::Parts;
+use packet::{HEADROOM, Packet, virtio};
 use tokio::time::sleep_until;
 use tun_rs::{AsyncDevice, DeviceBuilder};
-use tunnel::{Outcome, PeerConfig, Pool, Received, Sent, Socket, Transmit, Tunnels};
+use tunnel::{Outcome, PeerConfig, Received, Sent, Socket, Tunnels};
 
 use crate::say;
 
@@ -22,6 +24,12 @@ use crate::say;
 const BATCH: usize = 64;
 /// The largest IP packet, and so the largest super-packet.
 const LARGEST_PACKET: usize = 65_535;
+/// Flows whose packets are merged beside each other.
+const FLOWS: usize = 32;
+/// Datagrams that are worth a system call.
+const RUN: usize = 64;
+/// One peer owns every address, so any of them finds it.
+const PEER: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// Where a frame's header stands, so that its packet stands at `HEADROOM`.
 const FRAME_AT: usize = HEADROOM - virtio::HEADER_LEN;
 
@@ -54,7 +62,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     say("ready")?;
     loop {
         end.transmit();
-        let blocked = end.blocked.is_some();
+        let blocked = end.is_blocked;
         let timeout = sleep_until(end.tunnels.poll_timeout().into());
         tokio::select! {
             ready = end.device.readable(), if !blocked => { ready?; end.handle_frames()?; }
@@ -69,11 +77,10 @@ struct End {
     device: AsyncDevice,
     socket: Socket,
     tunnels: Tunnels,
-    pool: Pool,
     frame: Box<[u8]>,
+    coalescer: Coalescer,
     received: Vec<Received>,
-    /// A datagram that the socket had no room for.
-    blocked: Option<Transmit>,
+    is_blocked: bool,
 }
 
 impl End {
@@ -95,17 +102,17 @@ impl End {
         Ok(Self {
             device,
             socket: Socket::bind(options.listen)?,
-            pool: tunnels.pool(),
             tunnels,
             frame: vec![0; HEADROOM + LARGEST_PACKET].into(),
+            coalescer: Coalescer::new(Merge::TcpAndUdp, FLOWS),
             received: Vec::new(),
-            blocked: None,
+            is_blocked: false,
         })
     }
 
     fn handle_frames(&mut self) -> Result<()> {
         for _ in 0..BATCH {
-            if self.blocked.is_some() {
+            if self.is_blocked {
                 break;
             }
             match self.device.try_recv(&mut self.frame[FRAME_AT..]) {
@@ -113,11 +120,14 @@ impl End {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error).context("TUN interface"),
             }
-            self.transmit();
+            if self.tunnels.transmits().len() >= RUN {
+                self.transmit();
+            }
         }
         Ok(())
     }
 
+    /// What cannot be cut is nothing that a benchmark sends.
     fn handle_frame(&mut self, len: usize) {
         let Some((header, bytes)) = self.frame[FRAME_AT..FRAME_AT + len].split_at_checked(virtio::HEADER_LEN) else {
             return;
@@ -125,43 +135,47 @@ impl End {
         let Ok(offload) = virtio::decode(header, bytes) else { return };
         let mut packet = Packet::new(&mut self.frame, HEADROOM..FRAME_AT + len);
         packet.offload = offload;
-        // What cannot be cut is nothing that a benchmark sends; the tunnels count what they do not take.
-        let _ = segment::segment(&packet, |segment| {
-            let _ = self.tunnels.handle_packet(segment);
-        });
+        let Ok(parts) = Parts::of(&packet) else { return };
+        let Ok(mut towards) = self.tunnels.towards(PEER, parts.count()) else { return };
+        for index in 0..parts.count() {
+            towards.handle_packet(parts.part_len(index), |room| parts.write(index, room));
+        }
     }
 
     fn handle_datagrams(&mut self) {
         let now = Instant::now();
         let mut received = mem::take(&mut self.received);
-        self.socket.recv_batch(&self.pool, &mut received);
+        self.socket.recv_batch(&mut received);
         for Received { from, datagram } in received.drain(..) {
-            if let Outcome::Inside(inside) = self.tunnels.handle_datagram(now, from, datagram) {
-                self.write(inside.bytes());
+            let Outcome::Inside(inside) = self.tunnels.handle_datagram(now, from, datagram) else { continue };
+            if self.coalescer.push(inside.bytes()) == Err(Refused::Full) {
+                self.write();
+                let _ = self.coalescer.push(inside.bytes());
             }
         }
         self.received = received;
+        self.write();
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        let end = HEADROOM + bytes.len();
-        self.frame[HEADROOM..end].copy_from_slice(bytes);
-        let mut packet = Packet::new(&mut self.frame, HEADROOM..end);
-        let Ok(frame) = virtio::with_header(&mut packet) else { return };
-        match nix::unistd::write(&*self.device, frame) {
-            // The interface is not up yet, or its queue is full: as lost as on any other link.
-            Ok(_) | Err(Errno::EIO | Errno::EAGAIN) => {}
-            Err(errno) => eprintln!("write to the TUN interface: {errno}"),
+    fn write(&mut self) {
+        while let Some(mut packet) = self.coalescer.poll() {
+            let Ok(frame) = virtio::with_header(&mut packet) else { continue };
+            match nix::unistd::write(&*self.device, frame) {
+                // The interface is not up yet, or its queue is full: as lost as on any other link.
+                Ok(_) | Err(Errno::EIO | Errno::EAGAIN) => {}
+                Err(errno) => eprintln!("write to the TUN interface: {errno}"),
+            }
         }
     }
 
     fn transmit(&mut self) {
-        while let Some(transmit) = self.blocked.take().or_else(|| self.tunnels.poll_transmit()) {
-            match self.socket.send(&transmit) {
+        self.is_blocked = false;
+        while !self.tunnels.transmits().is_empty() {
+            match self.socket.send(self.tunnels.transmits()) {
                 Sent::Done => {}
-                Sent::Failed(error) => eprintln!("send to {}: {error}", transmit.to),
+                Sent::Failed { to, error, .. } => eprintln!("send to {to}: {error}"),
                 Sent::Busy => {
-                    self.blocked = Some(transmit);
+                    self.is_blocked = true;
                     return;
                 }
             }

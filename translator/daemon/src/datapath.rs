@@ -4,6 +4,7 @@
 
 mod drops;
 mod engine_work;
+mod outlet;
 mod path;
 mod reconcile;
 mod route;

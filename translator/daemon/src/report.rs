@@ -170,7 +170,7 @@ impl From<Traffic> for TrafficReport {
         let owned =
             |counts: BTreeMap<&'static str, usize>| counts.into_iter().map(|(k, n)| (k.to_owned(), n)).collect();
         Self {
-            offload: traffic.offload.to_owned(),
+            offload: traffic.offload,
             bib: owned(traffic.bib),
             sessions: owned(traffic.sessions),
             packets_out: traffic.packets_out,

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
+use packet::coalesce::Merge;
 use tun_rs::{AsyncDevice, DeviceBuilder, SyncDevice};
 
 /// Where TUN interfaces come from.
@@ -86,12 +87,16 @@ impl Tun {
 
     /// Registers the interface with the tokio runtime that this is called in.
     pub(crate) fn into_port(self) -> io::Result<Port> {
-        AsyncDevice::new(self.device).map(Port)
+        let merge = if self.device.udp_gso() { Merge::TcpAndUdp } else { Merge::Tcp };
+        AsyncDevice::new(self.device).map(|device| Port { device, merge })
     }
 }
 
 /// Where frames go in and out: a packet with its virtio-net header in front.
-pub(crate) struct Port(AsyncDevice);
+pub(crate) struct Port {
+    device: AsyncDevice,
+    merge: Merge,
+}
 
 /// What a read brought.
 pub(crate) enum Read {
@@ -115,14 +120,19 @@ pub(crate) enum Written {
 }
 
 impl Port {
+    /// What super-packets it takes. Kernels that cut UDP super-packets take them too (both since Linux 6.2).
+    pub(crate) fn merge(&self) -> Merge {
+        self.merge
+    }
+
     /// Waits for a frame, or for the end of the interface, which the read tells. Cancel safe.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
+        self.device.readable().await
     }
 
     /// Reads one frame without waiting.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Read {
-        let error = match self.0.try_recv(buffer) {
+        let error = match self.device.try_recv(buffer) {
             Ok(len) => return Read::Frame(len),
             Err(error) => error,
         };
@@ -138,7 +148,7 @@ impl Port {
     /// Writes one frame without waiting.
     pub(crate) fn write(&self, frame: &[u8]) -> Written {
         // Not by the library's `try_send`: that asks tokio first, and an interface that is down is never writable.
-        match nix::unistd::write(&*self.0, frame) {
+        match nix::unistd::write(&*self.device, frame) {
             Ok(_) => Written::Done,
             Err(Errno::EBADFD) => Written::Gone,
             Err(errno) => Written::Refused(errno.into()),

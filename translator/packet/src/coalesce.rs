@@ -9,7 +9,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use crate::Packet;
+use crate::{Packet, SegmentKind};
 use candidate::{Candidate, Flow};
 use slot::Slot;
 
@@ -31,6 +31,26 @@ pub enum Refused {
     TooLong,
 }
 
+/// What is merged: what the kernel takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// TCP segments and UDP datagrams.
+    TcpAndUdp,
+    /// TCP segments.
+    Tcp,
+    /// Nothing: packets go through as they are.
+    Nothing,
+}
+
+impl Merge {
+    const fn takes(self, kind: SegmentKind) -> bool {
+        match (self, kind) {
+            (Self::TcpAndUdp, _) | (Self::Tcp, SegmentKind::Tcp) => true,
+            (Self::Tcp, SegmentKind::Udp) | (Self::Nothing, _) => false,
+        }
+    }
+}
+
 /// Packets in, packets and super-packets out, each in a buffer with [`HEADROOM`](crate::HEADROOM).
 ///
 /// Buffers are made when first needed, 64 KiB each, and stay.
@@ -38,6 +58,7 @@ pub enum Refused {
 pub struct Coalescer {
     /// Those in use, in the order they are to leave, then those free.
     slots: Vec<Slot>,
+    merge: Merge,
     most: usize,
     /// How many left already.
     polled: usize,
@@ -48,9 +69,9 @@ pub struct Coalescer {
 
 impl Coalescer {
     /// Holds at most `most` packets and super-packets, but one at least.
-    pub const fn new(most: usize) -> Self {
+    pub const fn new(merge: Merge, most: usize) -> Self {
         let most = if most == 0 { 1 } else { most };
-        Self { slots: Vec::new(), most, polled: 0, used: 0, barrier: 0 }
+        Self { slots: Vec::new(), merge, most, polled: 0, used: 0, barrier: 0 }
     }
 
     /// Takes a packet: copies it, or its payload behind that of the packet before it in its flow.
@@ -63,7 +84,8 @@ impl Coalescer {
         if bytes.len() > LARGEST_PACKET {
             return Err(Refused::TooLong);
         }
-        let candidate = Candidate::read(bytes);
+        let mut candidate = Candidate::read(bytes);
+        candidate.headers = candidate.headers.filter(|headers| self.merge.takes(headers.kind));
         if let Some(last) = candidate.flow.and_then(|flow| self.last_of(&flow))
             && last.append(&candidate)
         {

@@ -19,11 +19,16 @@ impl Pool {
 
     /// A buffer that holds a copy of `bytes`.
     pub fn copy_of(&self, bytes: &[u8]) -> Datagram {
-        let mut packet = self.0.get();
-        let buffer = packet.buf_mut();
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
+        let mut packet = self.room(bytes.len());
+        packet.buf_mut().copy_from_slice(bytes);
         Datagram(packet)
+    }
+
+    /// A buffer of `len` bytes, to be written.
+    pub(crate) fn room(&self, len: usize) -> Packet {
+        let mut packet = self.0.get();
+        packet.buf_mut().resize(len, 0);
+        packet
     }
 }
 

@@ -16,5 +16,5 @@ mod tunnels;
 pub use buffer::{Datagram, Pool};
 pub use drops::{DropReason, Drops};
 pub use peer::{PeerConfig, PeerStats};
-pub use socket::{BindError, Received, Sent, Socket};
-pub use tunnels::{Inside, Outcome, Transmit, Tunnels};
+pub use socket::{BindError, Offload, Received, Sent, Socket};
+pub use tunnels::{Inside, Outcome, Towards, Transmit, Tunnels};

@@ -1,24 +1,38 @@
-//! The UDP socket: IPv6 only, as endpoints are, and batches in both directions.
+//! The UDP socket: IPv6 only, as endpoints are, and many datagrams a system call in both directions.
 //!
-//! One system call per datagram for now; the callers see batches already, so that `recvmmsg`, UDP GRO and
-//! `UDP_SEGMENT` change nothing but this file.
+//! The kernel hands over what came together from one sender as one message (`UDP_GRO`), and takes a run of datagrams of
+//! one length for one peer as one (`UDP_SEGMENT`). Neither is needed: without it there is a call for each datagram.
 
-use std::io;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+mod gso;
+mod message;
+#[cfg(test)]
+mod tests;
 
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::AsFd;
+
+use gotatun::packet::{Packet, PacketBufPool};
 use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::{RcvBufForce, SndBufForce};
-use socket2::{Domain, Protocol, Type};
+use nix::sys::socket::sockopt::{RcvBufForce, SndBufForce, UdpGroSegment, UdpGsoSegment};
+use socket2::{Domain, MsgHdr, Protocol, SockAddr, SockRef, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::buffer::{Datagram, Pool};
+use crate::buffer::Datagram;
 use crate::tunnels::Transmit;
+use gso::Gso;
+use message::{MESSAGES, Message, SegmentControl};
 
-/// The most datagrams of one batch: the other directions get their turn after it.
-const BATCH: usize = 64;
+/// The largest UDP payload that fits IPv4 too; the kernel counts all datagrams of a run as one.
+const LARGEST_RUN: usize = 65_507;
 
-/// The largest UDP payload.
-const LARGEST_DATAGRAM: usize = 65_535;
+/// The most datagrams of a run: `UDP_MAX_SEGMENTS` of the first kernels that had it.
+const MOST_IN_RUN: usize = 64;
+
+/// The largest message with `UDP_GRO`.
+const LARGEST_MESSAGE: usize = 65_536;
 
 /// Absorbs bursts of half a second at 100 Mbit/s; wireguard-go measured the gain (its value, too).
 const SOCKET_BUFFER_BYTES: usize = 7 << 20;
@@ -53,33 +67,68 @@ pub struct Received {
     pub datagram: Datagram,
 }
 
-/// What became of a datagram to send.
+/// What became of datagrams to send.
 #[derive(Debug)]
 pub enum Sent {
-    /// The kernel has it.
+    /// The kernel has them.
     Done,
-    /// The socket's buffer is full: send it again when [`Socket::writable`].
+    /// The socket's buffer is full: send them again when [`Socket::writable`].
     Busy,
-    /// It is lost: no route, most often.
-    Failed(io::Error),
+    /// They are lost: no route, most often.
+    Failed {
+        /// Where they were to go.
+        to: SocketAddrV6,
+        /// How many.
+        datagrams: usize,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+/// What the kernel does for many datagrams at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offload {
+    /// It cuts runs of datagrams (`UDP_SEGMENT`).
+    pub send: bool,
+    /// It joins datagrams that came together (`UDP_GRO`).
+    pub receive: bool,
 }
 
 /// The UDP socket that all tunnels share.
 pub struct Socket {
     socket: UdpSocket,
-    scratch: Box<[u8]>,
+    gso: Gso,
+    joins: bool,
+    pool: PacketBufPool<LARGEST_MESSAGE>,
+    /// Buffers for the next call.
+    fresh: Vec<Packet>,
+    /// The buffers of the last one, which go back to the pool when no datagram of theirs is left.
+    used: Vec<Packet>,
 }
 
 impl Socket {
     /// Binds to `port` on every IPv6 address; 0 takes any free one. Needs a tokio runtime.
     pub fn bind(port: u16) -> Result<Self, BindError> {
         let socket = open(port).map_err(|source| bind_error(port, source))?;
-        Ok(Self { socket, scratch: vec![0; LARGEST_DATAGRAM].into() })
+        Ok(Self {
+            // A socket that knows the option takes 0, which changes nothing.
+            gso: Gso::new(setsockopt(&socket, UdpGsoSegment, &0).is_ok()),
+            joins: setsockopt(&socket, UdpGroSegment, &true).is_ok(),
+            socket,
+            pool: PacketBufPool::new(MESSAGES),
+            fresh: Vec::with_capacity(MESSAGES),
+            used: Vec::with_capacity(MESSAGES),
+        })
     }
 
     /// The port it is bound to.
     pub fn local_port(&self) -> io::Result<u16> {
         self.socket.local_addr().map(|address| address.port())
+    }
+
+    /// What the kernel does, as far as it was found out.
+    pub fn offload(&self) -> Offload {
+        Offload { send: self.gso.is_possible(), receive: self.joins }
     }
 
     /// Waits for something to receive. Cancel safe.
@@ -92,31 +141,98 @@ impl Socket {
         self.socket.writable().await
     }
 
-    /// Appends what has arrived to `batch`, without waiting, up to one batch.
+    /// Appends what has arrived to `batch`, without waiting, up to some hundred datagrams.
     ///
-    /// Errors of single datagrams (such as ICMP errors for those sent before) are not errors of the socket and skipped.
-    pub fn recv_batch(&mut self, pool: &Pool, batch: &mut Vec<Received>) {
-        for _ in 0..BATCH {
-            match self.socket.try_recv_from(&mut self.scratch) {
-                Ok((len, SocketAddr::V6(from))) => {
-                    batch.push(Received { from, datagram: pool.copy_of(&self.scratch[..len]) });
+    /// Drop the datagrams of one batch before the next: they share buffers. Errors of single datagrams (such as ICMP
+    /// errors for those sent before) are not errors of the socket and skipped.
+    pub fn recv_batch(&mut self, batch: &mut Vec<Received>) {
+        self.used.clear();
+        while self.fresh.len() < MESSAGES {
+            self.fresh.push(self.pool.get());
+        }
+        let Self { socket, fresh, .. } = self;
+        let mut messages = [None; MESSAGES];
+        match socket.try_io(Interest::READABLE, || message::receive(socket.as_fd(), fresh, &mut messages)) {
+            Ok(count) => {
+                for (buffer, message) in self.fresh.drain(..count).zip(messages) {
+                    self.used.extend(message.and_then(|message| split(buffer, &message, batch)));
                 }
-                // Cannot happen on a socket that is IPv6 only.
-                Ok((_, SocketAddr::V4(_))) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => tracing::trace!(%error, "receive"),
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => tracing::trace!(%error, "receive"),
+        }
+    }
+
+    /// Sends the datagrams at the front of `queue` that can go together, without waiting. Unless [`Sent::Busy`], they
+    /// are no longer in it.
+    pub fn send(&mut self, queue: &mut VecDeque<Transmit>) -> Sent {
+        loop {
+            let Some(Transmit { to, datagram }) = queue.front() else { return Sent::Done };
+            let (to, len) = (*to, datagram.bytes().len());
+            let count = if self.gso.takes(to, len) { run(queue) } else { 1 };
+            let error = match self.send_run(queue, to, len, count) {
+                Ok(()) => {
+                    queue.drain(..count);
+                    return Sent::Done;
+                }
+                Err(error) => error,
+            };
+            if error.kind() == io::ErrorKind::WouldBlock {
+                return Sent::Busy;
+            }
+            if count == 1 || !self.gso.refused(to, len, &error) {
+                queue.drain(..count);
+                return Sent::Failed { to, datagrams: count, error };
             }
         }
     }
 
-    /// Sends one datagram, without waiting.
-    pub fn send(&self, transmit: &Transmit) -> Sent {
-        match self.socket.try_send_to(transmit.datagram.bytes(), SocketAddr::V6(transmit.to)) {
-            Ok(_) => Sent::Done,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Busy,
-            Err(error) => Sent::Failed(error),
+    /// The first `count` datagrams of `queue`, each `len` bytes but the last, which may be shorter.
+    fn send_run(&self, queue: &VecDeque<Transmit>, to: SocketAddrV6, len: usize, count: usize) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&[]); MOST_IN_RUN];
+        for (slice, transmit) in slices.iter_mut().zip(queue).take(count) {
+            *slice = IoSlice::new(transmit.datagram.bytes());
+        }
+        let address = SockAddr::from(to);
+        let header = MsgHdr::new().with_addr(&address).with_buffers(&slices[..count]);
+        // Only runs are that short.
+        let control = SegmentControl::new(len as u16);
+        let header = if count > 1 { header.with_control(control.bytes()) } else { header };
+        self.socket
+            .try_io(Interest::WRITABLE, || SockRef::from(&self.socket).sendmsg(&header, libc::MSG_DONTWAIT))
+            .map(|_| ())
+    }
+}
+
+/// How many datagrams at the front of `queue` go to one peer and have one length, or end those that have.
+fn run(queue: &VecDeque<Transmit>) -> usize {
+    let Some(first) = queue.front() else { return 0 };
+    let len = first.datagram.bytes().len();
+    let most = MOST_IN_RUN.min(LARGEST_RUN / len.max(1)).max(1);
+    let mut count = 0;
+    for next in queue.iter().take(most) {
+        let next_len = next.datagram.bytes().len();
+        if next.to != first.to || next_len > len {
+            break;
+        }
+        count += 1;
+        if next_len < len {
+            break;
         }
     }
+    count
+}
+
+/// Cuts a message into its datagrams, which stay where they are; gives back what keeps their buffer.
+fn split(mut buffer: Packet, message: &Message, batch: &mut Vec<Received>) -> Option<Packet> {
+    let from = message.from?;
+    let segment_len = message.segment_len.unwrap_or(message.len).max(1);
+    let mut rest = buffer.buf_mut().split_to(message.len.min(LARGEST_MESSAGE));
+    while !rest.is_empty() {
+        let datagram = rest.split_to(segment_len.min(rest.len()));
+        batch.push(Received { from, datagram: Datagram(Packet::from_bytes(datagram)) });
+    }
+    Some(buffer)
 }
 
 fn open(port: u16) -> io::Result<UdpSocket> {
@@ -147,43 +263,5 @@ fn bind_error(port: u16, source: io::Error) -> BindError {
         Some(libc::EADDRINUSE) => BindError::PortInUse { port },
         Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL) => BindError::NoIpv6,
         _ => BindError::Other { port, source },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::UdpSocket as StdSocket;
-
-    #[tokio::test]
-    async fn a_busy_port_is_named() {
-        let taken = Socket::bind(0).unwrap().local_port();
-        let holder = StdSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
-        let port = holder.local_addr().unwrap().port();
-
-        let error = Socket::bind(port).err().unwrap();
-
-        assert!(taken.is_ok());
-        assert_eq!(
-            error.to_string(),
-            format!("UDP port {port} is in use; stop the program that uses it, or choose another port")
-        );
-    }
-
-    #[tokio::test]
-    async fn a_datagram_arrives_whole_with_its_sender() {
-        let pool = Pool::new();
-        let (left, mut right) = (Socket::bind(0).unwrap(), Socket::bind(0).unwrap());
-        let to = SocketAddrV6::new(Ipv6Addr::LOCALHOST, right.local_port().unwrap(), 0, 0);
-        left.writable().await.unwrap();
-        let sent = left.send(&Transmit { to, datagram: pool.copy_of(b"hello") });
-        assert!(matches!(sent, Sent::Done));
-
-        right.readable().await.unwrap();
-        let mut batch = Vec::new();
-        right.recv_batch(&pool, &mut batch);
-
-        assert_eq!(batch[0].datagram.bytes(), b"hello");
-        assert_eq!(batch[0].from.port(), left.local_port().unwrap());
     }
 }

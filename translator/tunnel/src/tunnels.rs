@@ -250,31 +250,47 @@ impl Tunnels {
     }
 
     /// Takes an IP packet for whichever peer owns its destination. Without a session it waits for one.
+    ///
+    /// # Errors
+    /// If there is nobody to send it to; it is counted then.
     pub fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DropReason> {
-        self.encrypt(packet).inspect_err(|&reason| self.outbox.drops.add(reason, 1))
+        let Some(inner) = Inner::parse(packet) else {
+            self.outbox.drops.add(DropReason::InnerMalformed, 1);
+            return Err(DropReason::InnerMalformed);
+        };
+        let mut towards = self.towards(inner.destination, 1)?;
+        towards.handle_packet(packet.len(), |room| room.copy_from_slice(packet));
+        Ok(())
     }
 
-    fn encrypt(&mut self, packet: &[u8]) -> Result<(), DropReason> {
-        let inner = Inner::parse(packet).ok_or(DropReason::InnerMalformed)?;
-        let id = self.routes.lookup(inner.destination).ok_or(DropReason::NoPeerForDestination)?;
-        let peer = self.peers[id.0].as_mut().expect("routes name peers that exist");
-        if peer.endpoint.is_none() {
-            return Err(DropReason::NoEndpoint);
-        }
-        let message = match peer.handle_packet(padded(&self.pool, packet, self.mtu)) {
-            Outgoing::Encrypted(message) => Some(message),
-            Outgoing::Queued { initiation, pushed_out } => {
-                self.outbox.drops.add(DropReason::QueueFull, pushed_out);
-                initiation
-            }
+    /// The peer that owns an address, to hand it `packets` packets.
+    ///
+    /// # Errors
+    /// If there is nobody to send them to; they are counted then.
+    pub fn towards(&mut self, destination: IpAddr, packets: usize) -> Result<Towards<'_>, DropReason> {
+        let Self { routes, peers, outbox, pool, mtu, .. } = self;
+        let refused = |outbox: &mut Outbox, reason| {
+            outbox.drops.add(reason, packets);
+            reason
         };
-        self.outbox.send(id, peer, message);
-        Ok(())
+        let Some(id) = routes.lookup(destination) else {
+            return Err(refused(outbox, DropReason::NoPeerForDestination));
+        };
+        let peer = peers[id.0].as_mut().expect("routes name peers that exist");
+        if peer.endpoint.is_none() {
+            return Err(refused(outbox, DropReason::NoEndpoint));
+        }
+        Ok(Towards { id, peer, outbox, pool, mtu: *mtu })
     }
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.outbox.transmits.pop_front()
+    }
+
+    /// The datagrams to send, in order, for those who send several at once.
+    pub fn transmits(&mut self) -> &mut VecDeque<Transmit> {
+        &mut self.outbox.transmits
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
@@ -308,6 +324,29 @@ impl Tunnels {
     /// Every peer's figures.
     pub fn stats(&self) -> impl Iterator<Item = PeerStats> + '_ {
         self.peers.iter().flatten().map(Peer::stats)
+    }
+}
+
+/// A peer that packets go to.
+pub struct Towards<'t> {
+    id: PeerId,
+    peer: &'t mut Peer,
+    outbox: &'t mut Outbox,
+    pool: &'t Pool,
+    mtu: u16,
+}
+
+impl Towards<'_> {
+    /// Takes an IP packet of `len` bytes, which `write` puts into its place. Without a session it waits for one.
+    pub fn handle_packet(&mut self, len: usize, write: impl FnOnce(&mut [u8])) {
+        let message = match self.peer.handle_packet(padded(self.pool, len, self.mtu, write)) {
+            Outgoing::Encrypted(message) => Some(message),
+            Outgoing::Queued { initiation, pushed_out } => {
+                self.outbox.drops.add(DropReason::QueueFull, pushed_out);
+                initiation
+            }
+        };
+        self.outbox.send(self.id, self.peer, message);
     }
 }
 
@@ -347,10 +386,12 @@ fn site(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)
 }
 
-/// A copy of `packet` with WireGuard's padding, which may not make it larger than the MTU.
-fn padded(pool: &Pool, packet: &[u8], mtu: u16) -> Packet {
-    let mut copy = pool.copy_of(packet).0;
-    let len = packet.len().next_multiple_of(PADDING).min(usize::from(mtu)).max(packet.len());
-    copy.buf_mut().resize(len, 0);
-    copy
+/// A packet with WireGuard's padding, which may not make it larger than the MTU.
+fn padded(pool: &Pool, len: usize, mtu: u16, write: impl FnOnce(&mut [u8])) -> Packet {
+    let padded_len = len.next_multiple_of(PADDING).min(usize::from(mtu)).max(len);
+    let mut packet = pool.room(padded_len);
+    let (room, padding) = packet.buf_mut().split_at_mut(len);
+    write(room);
+    padding.fill(0);
+    packet
 }

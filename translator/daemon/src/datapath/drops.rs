@@ -46,7 +46,11 @@ pub(super) struct Drops([u64; DropReason::ALL.len()]);
 
 impl Drops {
     pub(super) fn add(&mut self, reason: DropReason) {
-        self.0[reason as usize] += 1;
+        self.add_many(reason, 1);
+    }
+
+    pub(super) fn add_many(&mut self, reason: DropReason, packets: usize) {
+        self.0[reason as usize] += packets as u64;
     }
 
     /// By the stable names in metrics and status.

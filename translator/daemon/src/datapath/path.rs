@@ -1,19 +1,25 @@
 //! What happens to packets, batch by batch.
 //!
-//! Invariant: a datagram that the socket has no room for stops the reading of packets that would become datagrams, not
-//! of those that come from peers; so the queue in front of the socket is bounded by one super-packet.
+//! Packets of peers are merged into super-packets before they are translated, those of the kernel are cut after that: the
+//! engine sees one packet where the wire has forty.
+//!
+//! Invariant: datagrams that the socket has no room for stop the reading of packets that would become datagrams, not of
+//! those that come from peers; so what waits in front of the socket is bounded by one run and one super-packet.
 
 use std::mem;
 use std::time::{Instant, SystemTime};
 
 use nat64::{Engine, Side, Verdict};
-use packet::{HEADROOM, Packet, segment, virtio};
-use tunnel::{Inside, Outcome, Pool, Received, Sent, Socket, Transmit, Tunnels};
+use packet::coalesce::{Coalescer, Merge, Refused};
+use packet::segment::Parts;
+use packet::{HEADROOM, Packet, virtio};
+use tunnel::{Outcome, Received, Sent, Socket, Tunnels};
 
 use super::DatapathError;
 use super::drops::{DropReason, Drops};
-use super::route::{Addresses, Route};
-use crate::tun::{Port, Read, Written};
+use super::outlet::Outlet;
+use super::route::{Addresses, Route, destination};
+use crate::tun::{Port, Read};
 
 /// The most frames of one batch: the other directions get their turn after it.
 pub(super) const BATCH: usize = 64;
@@ -21,30 +27,35 @@ pub(super) const BATCH: usize = 64;
 /// The largest IP packet, and so the largest super-packet.
 pub(super) const LARGEST_PACKET: usize = 65_535;
 
+/// Flows whose packets are merged beside each other; each may cost 64 KiB.
+const FLOWS: usize = 32;
+
+/// Datagrams that are worth a system call: what the kernel takes at once.
+const RUN: usize = 64;
+
 /// Where a frame's header stands, so that its packet stands at `HEADROOM`.
 pub(super) const FRAME_AT: usize = HEADROOM - virtio::HEADER_LEN;
 
 /// Everything a packet meets on its way.
 pub(super) struct Path {
-    pub(super) port: Port,
+    pub(super) outlet: Outlet,
     pub(super) socket: Socket,
     pub(super) tunnels: Tunnels,
     pub(super) engine: Engine,
     pub(super) addresses: Addresses,
     pub(super) drops: Drops,
-    pool: Pool,
     /// One frame, with room in front for translation.
     frame: Box<[u8]>,
+    coalescer: Coalescer,
     received: Vec<Received>,
-    /// A datagram that the socket had no room for.
-    blocked: Option<Transmit>,
+    is_blocked: bool,
 }
 
 impl Path {
     pub(super) fn new(port: Port, socket: Socket, tunnels: Tunnels, engine: Engine, addresses: Addresses) -> Self {
         Self {
-            pool: tunnels.pool(),
-            port,
+            coalescer: Coalescer::new(port.merge(), FLOWS),
+            outlet: Outlet::new(port),
             socket,
             tunnels,
             engine,
@@ -52,13 +63,13 @@ impl Path {
             drops: Drops::default(),
             frame: vec![0; HEADROOM + LARGEST_PACKET].into(),
             received: Vec::new(),
-            blocked: None,
+            is_blocked: false,
         }
     }
 
     /// Whether datagrams wait for room in the socket.
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.is_some()
+        self.is_blocked
     }
 
     /// When [`Path::handle_timeout`] wants to be called.
@@ -78,48 +89,68 @@ impl Path {
     /// Takes a batch of datagrams from the peers.
     pub(super) fn handle_datagrams(&mut self, now: Instant) -> Result<(), DatapathError> {
         let mut received = mem::take(&mut self.received);
-        self.socket.recv_batch(&self.pool, &mut received);
+        self.socket.recv_batch(&mut received);
         for Received { from, datagram } in received.drain(..) {
             if let Outcome::Inside(inside) = self.tunnels.handle_datagram(now, from, datagram) {
-                self.handle_inside(now, &inside)?;
+                self.merge(now, inside.bytes())?;
             }
         }
         self.received = received;
+        self.handle_merged(now)
+    }
+
+    fn merge(&mut self, now: Instant, inside: &[u8]) -> Result<(), DatapathError> {
+        if self.coalescer.push(inside) == Err(Refused::Full) {
+            self.handle_merged(now)?;
+            // Empty now, and no packet that came in a datagram is longer than packets can be.
+            let _ = self.coalescer.push(inside);
+        }
         Ok(())
     }
 
-    fn handle_inside(&mut self, now: Instant, inside: &Inside) -> Result<(), DatapathError> {
-        let end = HEADROOM + inside.bytes().len();
-        self.frame[HEADROOM..end].copy_from_slice(inside.bytes());
-        let mut packet = Packet::new(&mut self.frame, HEADROOM..end);
-        let verdict = match self.addresses.is_gateway(inside.destination) {
+    fn handle_merged(&mut self, now: Instant) -> Result<(), DatapathError> {
+        let mut coalescer = mem::replace(&mut self.coalescer, Coalescer::new(Merge::Nothing, 0));
+        let mut outcome = Ok(());
+        while let Some(packet) = coalescer.poll() {
+            outcome = outcome.and_then(|()| self.handle_inside(now, packet));
+        }
+        self.coalescer = coalescer;
+        outcome
+    }
+
+    fn handle_inside(&mut self, now: Instant, mut packet: Packet<'_>) -> Result<(), DatapathError> {
+        let is_for_gateway = destination(packet.bytes()).is_some_and(|address| self.addresses.is_gateway(address));
+        let verdict = match is_for_gateway {
             true => Verdict::Forward,
             false => self.engine.handle_inside(now, &mut packet),
         };
         match verdict {
-            Verdict::Forward => write(&self.port, &mut self.drops, packet)?,
+            Verdict::Forward => self.outlet.write(&mut self.drops, packet)?,
             // The engine keeps the one and counts the other.
             Verdict::Taken | Verdict::Drop(_) => {}
         }
         self.collect_made()
     }
 
-    /// Takes a batch of packets from the kernel, and sends what becomes of each before it reads the next.
+    /// Takes a batch of packets from the kernel, and sends what becomes of them run by run.
     pub(super) fn handle_frames(&mut self, now: Instant) -> Result<(), DatapathError> {
         for _ in 0..BATCH {
             if self.is_blocked() {
                 break;
             }
-            match self.port.read(&mut self.frame[FRAME_AT..]) {
+            match self.outlet.port.read(&mut self.frame[FRAME_AT..]) {
                 Read::Frame(len) => self.handle_frame(now, len),
                 Read::Spoilt => self.drops.add(DropReason::TunMalformed),
                 Read::Nothing => break,
                 Read::Gone => return Err(DatapathError::TunGone),
                 Read::Broken(error) => return Err(DatapathError::TunRead(error)),
             }
-            self.flush()?;
+            self.collect_made()?;
+            if self.tunnels.transmits().len() >= RUN {
+                self.transmit();
+            }
         }
-        Ok(())
+        self.flush()
     }
 
     fn handle_frame(&mut self, now: Instant, len: usize) {
@@ -136,9 +167,13 @@ impl Path {
             Route::Engine | Route::Tunnels => {}
             Route::Nowhere(reason) => return self.drops.add(reason),
         }
-        let cut = segment::segment(&packet, |segment| to_peer(&mut self.tunnels, segment));
-        if cut.is_err() {
-            self.drops.add(DropReason::Unsegmentable);
+        let (Ok(parts), Some(destination)) = (Parts::of(&packet), destination(packet.bytes())) else {
+            return self.drops.add(DropReason::Unsegmentable);
+        };
+        // The tunnels count what they do not take.
+        let Ok(mut towards) = self.tunnels.towards(destination, parts.count()) else { return };
+        for index in 0..parts.count() {
+            towards.handle_packet(parts.part_len(index), |room| parts.write(index, room));
         }
     }
 
@@ -167,19 +202,20 @@ impl Path {
             return Ok(());
         };
         place.copy_from_slice(bytes);
-        write(&self.port, &mut self.drops, Packet::new(&mut self.frame, HEADROOM..end))
+        self.outlet.write(&mut self.drops, Packet::new(&mut self.frame, HEADROOM..end))
     }
 
     fn transmit(&mut self) {
-        while let Some(transmit) = self.blocked.take().or_else(|| self.tunnels.poll_transmit()) {
-            match self.socket.send(&transmit) {
+        self.is_blocked = false;
+        while !self.tunnels.transmits().is_empty() {
+            match self.socket.send(self.tunnels.transmits()) {
                 Sent::Done => {}
-                Sent::Failed(error) => {
-                    tracing::debug!(to = %transmit.to, %error, "send");
-                    self.drops.add(DropReason::SendFailed);
+                Sent::Failed { to, datagrams, error } => {
+                    tracing::debug!(%to, datagrams, %error, "send");
+                    self.drops.add_many(DropReason::SendFailed, datagrams);
                 }
                 Sent::Busy => {
-                    self.blocked = Some(transmit);
+                    self.is_blocked = true;
                     return;
                 }
             }
@@ -190,17 +226,4 @@ impl Path {
 /// Hands a packet to the tunnels, which count what they do not take.
 fn to_peer(tunnels: &mut Tunnels, packet: &[u8]) {
     let _ = tunnels.handle_packet(packet);
-}
-
-/// Hands a packet to the kernel.
-fn write(port: &Port, drops: &mut Drops, mut packet: Packet<'_>) -> Result<(), DatapathError> {
-    let written = virtio::with_header(&mut packet).map(|frame| port.write(frame));
-    match written {
-        Ok(Written::Done) => return Ok(()),
-        Ok(Written::Gone) => return Err(DatapathError::TunGone),
-        Ok(Written::Refused(error)) => tracing::debug!(%error, "write to the TUN interface"),
-        Err(error) => tracing::error!(%error, "write to the TUN interface"),
-    }
-    drops.add(DropReason::TunWriteFailed);
-    Ok(())
 }

@@ -29,6 +29,14 @@ pub(super) enum Route {
     Nowhere(DropReason),
 }
 
+/// Where a packet is to go.
+pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
+    match Family::of(packet)? {
+        Family::V4 => Ipv4::parse_quoted(packet).map(|ip| ip.destination().into()).ok(),
+        Family::V6 => Ipv6::parse_quoted(packet).map(|ip| ip.destination().into()).ok(),
+    }
+}
+
 impl Addresses {
     pub(super) fn of(gateway: &Gateway, listen_port: u16) -> Self {
         Self { address6: gateway.address6, address4: gateway.address4(), pool4: gateway.pool4(), listen_port }

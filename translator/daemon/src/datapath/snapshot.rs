@@ -35,8 +35,20 @@ pub(crate) struct Traffic {
     pub(crate) bytes_in: u64,
     /// Every reason that applied at least once.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
-    /// What the kernel leaves to us: `tso+uso`, `tso` or `none`.
-    pub(crate) offload: &'static str,
+    /// What the kernel does for many packets at once: `tso+uso`, `tso` or `none` on the TUN interface, and `gso` (it cuts
+    /// runs of datagrams) and `gro` (it joins them) on the UDP socket.
+    pub(crate) offload: String,
+}
+
+/// What `status` says of the kernel's help.
+pub(super) fn offload(tun: &str, socket: tunnel::Offload) -> String {
+    let udp = match (socket.send, socket.receive) {
+        (true, true) => "gso+gro",
+        (true, false) => "gso",
+        (false, true) => "gro",
+        (false, false) => "none",
+    };
+    format!("{tun}, UDP {udp}")
 }
 
 impl Traffic {
@@ -44,7 +56,7 @@ impl Traffic {
     pub(super) fn of(
         engine: &Engine,
         dropped_by_others: impl Iterator<Item = (&'static str, u64)>,
-        offload: &'static str,
+        offload: String,
     ) -> Self {
         let (stats, sizes) = (engine.stats(), engine.table_sizes().by_protocol());
         let mut dropped = BTreeMap::new();

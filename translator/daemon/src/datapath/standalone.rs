@@ -5,17 +5,18 @@
 use std::time::Instant;
 
 use nat64::{Config, Engine, Verdict};
-use packet::{Family, HEADROOM, Packet, segment, virtio};
+use packet::{Family, HEADROOM, Packet, virtio};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use super::drops::{DropReason, Drops};
 use super::engine_work::EngineWork;
+use super::outlet::Outlet;
 use super::path::{BATCH, FRAME_AT, LARGEST_PACKET};
 use super::task::Task;
 use super::{DatapathError, Traffic};
-use crate::tun::{Port, Read, Tun, Written};
+use crate::tun::{Read, Tun};
 
 /// A running datapath without tunnels. Dropping it stops the datapath, but nobody waits for that.
 pub(crate) struct Handle {
@@ -37,7 +38,7 @@ pub(crate) async fn start(tun: Tun, engine: Engine) -> Result<Handle, DatapathEr
     let offload = tun.offload();
     let port = tun.into_port().map_err(DatapathError::Register)?;
     let frame = vec![0; HEADROOM + LARGEST_PACKET].into();
-    let worker = Worker { port, engine, drops: Drops::default(), offload, frame, segment: Vec::new() };
+    let worker = Worker { outlet: Outlet::new(port), engine, drops: Drops::default(), offload, frame };
     Ok(Handle { task: Task::spawn(|commands| worker.run(commands)) })
 }
 
@@ -73,14 +74,12 @@ impl Handle {
 
 /// What the task owns.
 struct Worker {
-    port: Port,
+    outlet: Outlet,
     engine: Engine,
     drops: Drops,
     offload: &'static str,
     /// One frame, with room in front for translation.
     frame: Box<[u8]>,
-    /// One segment with its header, where the kernel does not take a super-packet.
-    segment: Vec<u8>,
 }
 
 enum Event {
@@ -118,7 +117,7 @@ impl Worker {
         };
         select! {
             command = commands.recv() => Ok(Event::Command(command)),
-            ready = self.port.readable() => ready.map(|()| Event::Frames).map_err(DatapathError::TunRead),
+            ready = self.outlet.port.readable() => ready.map(|()| Event::Frames).map_err(DatapathError::TunRead),
             () = time => Ok(Event::Time),
         }
     }
@@ -127,14 +126,14 @@ impl Worker {
         match command {
             Command::Engine(work) => work.run(&mut self.engine, now),
             Command::Traffic { answer } => {
-                let _ = answer.send(Traffic::of(&self.engine, self.drops.iter(), self.offload));
+                let _ = answer.send(Traffic::of(&self.engine, self.drops.iter(), self.offload.to_owned()));
             }
         }
     }
 
     fn handle_frames(&mut self, now: Instant) -> Result<(), DatapathError> {
         for _ in 0..BATCH {
-            match self.port.read(&mut self.frame[FRAME_AT..]) {
+            match self.outlet.port.read(&mut self.frame[FRAME_AT..]) {
                 Read::Frame(len) => self.handle_frame(now, len)?,
                 Read::Spoilt => self.drops.add(DropReason::TunMalformed),
                 Read::Nothing => break,
@@ -146,7 +145,7 @@ impl Worker {
     }
 
     fn handle_frame(&mut self, now: Instant, len: usize) -> Result<(), DatapathError> {
-        let Self { port, engine, drops, frame, segment, .. } = self;
+        let Self { outlet, engine, drops, frame, .. } = self;
         let Some((header, bytes)) = frame[FRAME_AT..FRAME_AT + len].split_at_checked(virtio::HEADER_LEN) else {
             drops.add(DropReason::TunMalformed);
             return Ok(());
@@ -167,7 +166,7 @@ impl Worker {
             }
         };
         if verdict == Verdict::Forward {
-            write(port, drops, segment, packet)?;
+            outlet.write(drops, packet)?;
         }
         // Fragments leave in order, and before the next frame makes more of them.
         self.flush()
@@ -185,7 +184,7 @@ impl Worker {
                 }
             }
             let packet = Packet::new(&mut self.frame, HEADROOM..end);
-            write(&self.port, &mut self.drops, &mut self.segment, packet)?;
+            self.outlet.write(&mut self.drops, packet)?;
         }
         Ok(())
     }
@@ -197,48 +196,4 @@ fn is_multicast(family: Family, packet: &[u8]) -> bool {
         Family::V6 => packet.get(24) == Some(&0xff),
         Family::V4 => packet.get(16).is_some_and(|octet| (224..240).contains(octet)),
     }
-}
-
-/// Hands a packet to the kernel: whole, or in segments where it does not take that.
-fn write(port: &Port, drops: &mut Drops, segment: &mut Vec<u8>, mut packet: Packet<'_>) -> Result<(), DatapathError> {
-    let written = virtio::with_header(&mut packet).map(|frame| port.write(frame));
-    match written {
-        Ok(Written::Done) => return Ok(()),
-        Ok(Written::Gone) => return Err(DatapathError::TunGone),
-        Ok(Written::Refused(error)) if is_unknown_offload(&packet, &error) => {
-            return write_segments(port, drops, segment, &packet);
-        }
-        Ok(Written::Refused(error)) => tracing::debug!(%error, "write to the TUN interface"),
-        Err(error) => tracing::error!(%error, "write to the TUN interface"),
-    }
-    drops.add(DropReason::TunWriteFailed);
-    Ok(())
-}
-
-/// Whether a kernel that never heard of this kind of super-packet refuses it.
-fn is_unknown_offload(packet: &Packet<'_>, error: &std::io::Error) -> bool {
-    packet.offload.segments.is_some() && error.raw_os_error() == Some(libc::EINVAL)
-}
-
-fn write_segments(
-    port: &Port,
-    drops: &mut Drops,
-    buffer: &mut Vec<u8>,
-    packet: &Packet<'_>,
-) -> Result<(), DatapathError> {
-    let mut is_gone = false;
-    let cut = segment::segment(packet, |segment| {
-        buffer.clear();
-        buffer.extend([0; virtio::HEADER_LEN]);
-        buffer.extend(segment);
-        match port.write(buffer) {
-            Written::Done => {}
-            Written::Gone => is_gone = true,
-            Written::Refused(_) => drops.add(DropReason::TunWriteFailed),
-        }
-    });
-    if cut.is_err() {
-        drops.add(DropReason::Unsegmentable);
-    }
-    if is_gone { Err(DatapathError::TunGone) } else { Ok(()) }
 }

@@ -15,6 +15,7 @@ use super::engine_work::EngineWork;
 use super::path::Path;
 use super::reconcile::{Changes, changes};
 use super::route::Addresses;
+use super::snapshot::offload;
 use super::{Applied, DatapathError, PeerSnapshot, Snapshot, Start, Traffic};
 
 /// Of the TUN interface and, for all the engine knows, the way beyond it, in bytes.
@@ -87,11 +88,11 @@ impl Worker {
     }
 
     async fn next_event(&self, commands: &mut mpsc::Receiver<Command>) -> Result<Event, DatapathError> {
-        let Path { port, socket, .. } = &self.path;
+        let Path { outlet, socket, .. } = &self.path;
         let blocked = self.path.is_blocked();
         select! {
             command = commands.recv() => Ok(Event::Command(command)),
-            ready = port.readable(), if !blocked => ready.map(|()| Event::Frames).map_err(DatapathError::TunRead),
+            ready = outlet.port.readable(), if !blocked => ready.map(|()| Event::Frames).map_err(DatapathError::TunRead),
             ready = socket.readable() => ready.map(|()| Event::Datagrams).map_err(DatapathError::Socket),
             ready = socket.writable(), if blocked => ready.map(|()| Event::Room).map_err(DatapathError::Socket),
             () = sleep_until(self.path.poll_timeout().into()) => Ok(Event::Time),
@@ -138,13 +139,13 @@ impl Worker {
     }
 
     fn snapshot(&self, now: Instant) -> Snapshot {
-        let Path { engine, tunnels, drops, .. } = &self.path;
+        let Path { engine, tunnels, drops, socket, .. } = &self.path;
         let stats: BTreeMap<PublicKey, PeerStats> = tunnels.stats().map(|stats| (stats.public_key, stats)).collect();
         let of_tunnels = tunnels.drops().non_zero().map(|(reason, count)| (reason.as_str(), count));
         Snapshot {
             peers: self.gateway.peers.iter().map(|(name, peer)| peer_snapshot(now, name, peer, &stats)).collect(),
             listen_port: self.listen_port,
-            traffic: Traffic::of(engine, of_tunnels.chain(drops.iter()), self.offload),
+            traffic: Traffic::of(engine, of_tunnels.chain(drops.iter()), offload(self.offload, socket.offload())),
         }
     }
 }

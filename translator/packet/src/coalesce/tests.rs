@@ -3,7 +3,7 @@
 use etherparse::{Ipv4Header, Ipv6Header, SlicedPacket, TcpHeader, TransportSlice, UdpHeader};
 use proptest::prelude::*;
 
-use super::{Coalescer, LARGEST_SUPER_PACKET, MOST_SEGMENTS, Refused};
+use super::{Coalescer, LARGEST_SUPER_PACKET, MOST_SEGMENTS, Merge, Refused};
 use crate::ipv4::{Fragmentation, Ipv4, Ipv4Mut};
 use crate::{Checksum, Family, SegmentKind, Segments, protocol, segment};
 
@@ -130,7 +130,7 @@ fn poll_all(coalescer: &mut Coalescer) -> Vec<Out> {
 }
 
 fn coalesce(batch: &[Vec<u8>]) -> Vec<Out> {
-    let mut coalescer = Coalescer::new(batch.len());
+    let mut coalescer = Coalescer::new(Merge::TcpAndUdp, batch.len());
     batch.iter().for_each(|bytes| coalescer.push(bytes).unwrap());
     poll_all(&mut coalescer)
 }
@@ -329,7 +329,7 @@ fn no_super_packet_outgrows_a_length_field_or_what_kernels_take() {
 
 #[test]
 fn a_full_coalescer_refuses_and_goes_on_after_polling() {
-    let mut coalescer = Coalescer::new(2);
+    let mut coalescer = Coalescer::new(Merge::TcpAndUdp, 2);
     let [a, b, c] = [1, 2, 3].map(|port| Sample { port, ..udp(Family::V6, 9) }.bytes());
     coalescer.push(&a).unwrap();
     coalescer.push(&b).unwrap();
@@ -342,8 +342,19 @@ fn a_full_coalescer_refuses_and_goes_on_after_polling() {
 }
 
 #[test]
+fn what_the_kernel_does_not_take_is_not_merged() {
+    let batch = [udp(Family::V6, 9), udp(Family::V6, 9), tcp(Family::V6, 0, 9), tcp(Family::V6, 9, 9)];
+    for (merge, count) in [(Merge::TcpAndUdp, 2), (Merge::Tcp, 3), (Merge::Nothing, 4)] {
+        let mut coalescer = Coalescer::new(merge, 4);
+        batch.iter().for_each(|sample| coalescer.push(&sample.bytes()).unwrap());
+
+        assert_eq!(poll_all(&mut coalescer).len(), count, "{merge:?}");
+    }
+}
+
+#[test]
 fn what_left_does_not_grow() {
-    let mut coalescer = Coalescer::new(4);
+    let mut coalescer = Coalescer::new(Merge::TcpAndUdp, 4);
     coalescer.push(&udp(Family::V6, 9).bytes()).unwrap();
     coalescer.poll().unwrap();
 
@@ -430,7 +441,7 @@ fn comparable(bytes: &[u8]) -> Vec<u8> {
 proptest! {
     #[test]
     fn cutting_gives_back_every_flow_in_order(batch in batch(), room in 1usize..9) {
-        let mut coalescer = Coalescer::new(room);
+        let mut coalescer = Coalescer::new(Merge::TcpAndUdp, room);
         let mut out = Vec::new();
         for bytes in &batch {
             if coalescer.push(bytes) == Err(Refused::Full) {
@@ -455,7 +466,7 @@ proptest! {
     fn no_bytes_make_it_panic(
         mut batch in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 0..20), nibbles in any::<u32>(),
     ) {
-        let mut coalescer = Coalescer::new(3);
+        let mut coalescer = Coalescer::new(Merge::TcpAndUdp, 3);
         for (index, bytes) in batch.iter_mut().enumerate() {
             if let Some(first) = bytes.first_mut() {
                 *first = if nibbles >> index & 1 == 0 { 0x45 } else { 0x60 };
