@@ -45,6 +45,8 @@ pub struct Config {
     pub filtering: Filtering,
     /// Whether peers reach one another through pool4.
     pub hairpinning: Hairpinning,
+    /// Whether SYNs announce no larger segments than `mtu6` and `mtu4` carry.
+    pub clamp_mss: MssClamping,
     /// What the outside hears when it sends what nobody inside waits for.
     pub unsolicited: Unsolicited,
     /// Whose packets keep a session alive.
@@ -93,6 +95,16 @@ pub enum Hairpinning {
     #[default]
     On,
     /// It is refused.
+    Off,
+}
+
+/// What becomes of the maximum segment size in a SYN (RFC 9293 §3.7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MssClamping {
+    /// It is lowered to what the links of both sides carry: connections work also where ICMP is filtered.
+    #[default]
+    On,
+    /// It stays as it is.
     Off,
 }
 
@@ -188,6 +200,7 @@ impl Default for Config {
             denied_ports: Vec::new(),
             filtering: Filtering::default(),
             hairpinning: Hairpinning::default(),
+            clamp_mss: MssClamping::default(),
             unsolicited: Unsolicited::default(),
             refresh: Refresh::default(),
             lifetimes: Lifetimes::default(),

@@ -28,11 +28,12 @@ use crate::timers::{Clock, Tick};
 use crate::transmit::TransmitQueue;
 use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote, SpokenTo, Transport};
 use crate::xlat::fragment::{Cutting, Train, fragments};
-use crate::xlat::size;
 use crate::xlat::transport::{Port, rewrite};
 use crate::xlat::{self, Addresses, NewHeader};
+use crate::xlat::{mss, size};
 use crate::{
-    Config, DropReason, Side, Stats, TableSizes, Transmit, Verdict, icmp_error, icmp_query, pool4, probe, tcp, udp,
+    Config, DropReason, MssClamping, Side, Stats, TableSizes, Transmit, Verdict, icmp_error, icmp_query, pool4, probe,
+    tcp, udp,
 };
 
 /// Sessions that one call of [`Engine::handle_timeout`] lets go, so that it takes less than a millisecond.
@@ -245,6 +246,7 @@ impl Engine {
         let addresses = Addresses::V4 { source: outer.address, destination: *destination };
         let new = NewHeader { identification, wire_len };
         translate(packet, network, &transport, (addresses, Port::Source(outer.port)), new)?;
+        self.clamp_mss(packet, network, &transport, network.family);
         self.stats.outgoing.count(packets, packet.len());
         Ok(Passed::translated(fit.cutting(mtu, identification)))
     }
@@ -284,8 +286,20 @@ impl Engine {
         let identification = network.identification;
         let new = NewHeader { identification, wire_len };
         translate(packet, network, &transport, (addresses, Port::Destination(inner.port)), new)?;
+        self.clamp_mss(packet, network, &transport, addresses.family());
         self.stats.incoming.count(packets, packet.len());
         Ok(Passed::translated(fit.cutting(mtu, identification)))
+    }
+
+    /// Makes what a SYN announces fit the links of both sides. `network` is that of the packet before its translation.
+    #[inline(always)]
+    fn clamp_mss(&self, packet: &mut Packet<'_>, network: &Network, transport: &Transport, inside: Family) {
+        if transport.is_syn() && self.config.clamp_mss == MssClamping::On {
+            let transport_at = packet.len() - (network.len - network.transport_at);
+            let checksum = packet.offload.checksum;
+            let most = mss::largest_segment(&self.config, inside);
+            mss::clamp(&mut packet.bytes_mut()[transport_at..], transport, most, checksum);
+        }
     }
 
     /// RFC 6146 §3.5: the outside endpoint of a packet from inside.

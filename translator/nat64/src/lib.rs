@@ -48,7 +48,9 @@ mod xlat;
 
 pub use contract::{REGISTRY, Reach, SpecialPurpose, special_purpose};
 
-pub use config::{Config, ErrorSource4, EventLog, Filtering, Hairpinning, Limits, Pool4, Refresh, Unsolicited};
+pub use config::{
+    Config, ErrorSource4, EventLog, Filtering, Hairpinning, Limits, MssClamping, Pool4, Refresh, Unsolicited,
+};
 pub use drop::{DropReason, Verdict};
 pub use engine::Engine;
 pub use event::{Binding, Event};

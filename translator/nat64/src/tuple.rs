@@ -214,6 +214,12 @@ impl Transport {
         is_error.then_some(Self::IcmpError)
     }
 
+    /// Whether it announces how large segments may be.
+    #[inline(always)]
+    pub(crate) const fn is_syn(&self) -> bool {
+        matches!(self, Self::Tcp { flags, .. } if flags.has(Flags::SYN))
+    }
+
     /// Where it goes, if that is a port.
     pub(crate) const fn destination(&self) -> Option<(Protocol, u16)> {
         match *self {

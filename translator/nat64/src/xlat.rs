@@ -8,6 +8,7 @@ pub(crate) mod extensions;
 pub(crate) mod fragment;
 pub(crate) mod icmp;
 pub(crate) mod icmp_error;
+pub(crate) mod mss;
 pub(crate) mod size;
 pub(crate) mod transport;
 

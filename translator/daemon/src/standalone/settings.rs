@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use contract::Pool6;
 use ipnet::Ipv4Net;
-use nat64::{Config, ErrorSource4, Limits};
+use nat64::{Config, ErrorSource4, Limits, MssClamping};
 
 use crate::cli::{Nat64Args, Pool4, Ports};
 use crate::network::Surroundings;
@@ -109,6 +109,8 @@ impl Settings {
                 Unsolicited::HoldSyns => nat64::Unsolicited::HoldSyns,
                 Unsolicited::Silent => nat64::Unsolicited::Silent,
             },
+            // The operator's own rules say what SYNs announce: `nft … tcp option maxseg size set rt mtu`.
+            clamp_mss: MssClamping::Off,
             limits: LIMITS,
             ..Config::default()
         }

@@ -4,8 +4,8 @@
 //! Both its endpoints are looked up before it is touched, so that an error can quote it. It leaves by the queue of what
 //! the engine makes: its sender and its receiver are on the same side.
 
-use packet::Packet;
 use packet::ipv4::Ipv4;
+use packet::{Family, Packet};
 
 use super::{Engine, Passed, translate};
 use crate::arrival::{FromInside, FromOutside};
@@ -56,6 +56,8 @@ impl Engine {
         translate(packet, &arrival.network, transport, (between, Port::Source(outer.port)), new)?;
         let network = network::own4(Ipv4::parse(packet.bytes())?, arrival.network.hop_limit);
         translate(packet, &network, transport, (addresses, Port::Destination(inner.port)), new)?;
+        let widest = if arrival.network.family == Family::V6 { Family::V6 } else { addresses.family() };
+        self.clamp_mss(packet, &network, transport, widest);
         self.stats.hairpinned.count(packets, packet.len());
         self.send_back(packet, Cutting { mtu, identification }, train)
     }

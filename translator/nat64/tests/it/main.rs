@@ -27,6 +27,8 @@ mod mappings;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod mss;
+#[cfg(test)]
 mod nat44;
 #[cfg(test)]
 mod nat64;

@@ -13,7 +13,7 @@ const PEER: &str = "198.18.0.7:40001";
 const REMOTE: &str = "9.9.9.9:443";
 
 /// Replaces the checksum by the pseudo-header sum, as a kernel that left it to us.
-fn make_partial(bytes: &mut [u8]) {
+pub(crate) fn make_partial(bytes: &mut [u8]) {
     let layout = packet::Layout::of(bytes).unwrap();
     let header = layout.transport_header(bytes).unwrap().unwrap();
     let len = layout.end - layout.transport_at;
