@@ -12,6 +12,7 @@ mod mappings;
 use std::time::Instant;
 
 use ipnet::IpNet;
+use packet::ipv4::Fragmentation;
 use packet::{Checksum, Family, Packet};
 
 use crate::arrival::{self, FromInside, FromOutside};
@@ -223,7 +224,7 @@ impl Engine {
         }
         if transport == Transport::IcmpError {
             let identification = self.identifications.take(*destination, 1);
-            icmp_error::outgoing(&self.state, (&self.config, &self.policy.prefixes), packet, arrival, identification)?;
+            icmp_error::outgoing(&self.state, (&self.config, &self.policy), packet, arrival, identification)?;
             self.stats.outgoing.count(1, packet.len());
             return Ok(Passed::AsItIs);
         }
@@ -239,6 +240,8 @@ impl Engine {
             // RFC 7915 §5.1.1: the low 16 bits.
             (Family::V6, Some(train)) => train.identification as u16,
             (Family::V6, None) if !network.dont_fragment => network.identification,
+            // RFC 6864 §4.1: nobody looks at one where DF is set.
+            (Family::V6, None) if Fragmentation::for_translated(wire_len) == Fragmentation::Never => 0,
             (Family::V4, None) if network.dont_fragment => network.identification,
             // RFC 6864 §5.3.1: peers behind one address must not share identifications.
             (Family::V4 | Family::V6, _) => self.identifications.take(*destination, packets),
@@ -264,7 +267,7 @@ impl Engine {
         let transport = read_transport(packet, network, train)?;
         self.policy.source(*source, &transport)?;
         if transport == Transport::IcmpError {
-            icmp_error::incoming(&self.state, (&self.config, &self.policy.prefixes), packet, arrival)?;
+            icmp_error::incoming(&self.state, (&self.config, &self.policy), packet, arrival)?;
             self.stats.incoming.count(1, packet.len());
             return Ok(Passed::AsItIs);
         }

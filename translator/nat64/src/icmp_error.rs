@@ -7,7 +7,7 @@ use packet::{Checksum, Packet};
 use crate::arrival::{FromInside, FromOutside};
 use crate::bib::BibIndex;
 use crate::network::Network;
-use crate::prefixes::Prefixes;
+use crate::policy::Policy;
 use crate::reply::{LONGEST_ERROR4, LONGEST_ERROR6};
 use crate::state::{Found, State};
 use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote};
@@ -20,7 +20,7 @@ use crate::{Config, DropReason};
 /// Turns an error from a peer, or from any router on the way to it, into one from pool4 to the remote.
 pub(crate) fn outgoing(
     state: &State,
-    (config, prefixes): (&Config, &Prefixes),
+    (config, policy): (&Config, &Policy),
     packet: &mut Packet<'_>,
     arrival: &FromInside,
     identification: u16,
@@ -28,13 +28,16 @@ pub(crate) fn outgoing(
     let (message, quote) = read(packet, &arrival.network)?;
     let (source, inner) = match quote.addresses {
         Addresses::V4 { source, destination } => (Some(source), destination.to_ipv6_mapped()),
-        Addresses::V6 { source, destination } => (prefixes.extract(source).map(|(source, _)| source), destination),
+        Addresses::V6 { source, destination } => {
+            (policy.prefixes.extract(source).map(|(source, _)| source), destination)
+        }
     };
     // An error goes to whom it is about.
     let source = source.filter(|source| *source == arrival.destination).ok_or(DropReason::IcmpErrorWithoutSession)?;
     let inner = Inner { address: inner, port: quote.ports.1 };
     let remote = remote_of(&quote, Remote { address: source, port: quote.ports.0 });
-    let bib = mapping(state, quote.protocol, remote, state.search_outgoing(quote.protocol, inner, remote))?;
+    let found = state.search_outgoing(quote.protocol, inner, remote);
+    let bib = mapping((state, policy), quote.protocol, remote, found)?;
     let outer = state.mapping(quote.protocol, bib).outer;
     let new = NewError {
         addresses: Addresses::V4 { source: outer.address, destination: source },
@@ -53,7 +56,7 @@ pub(crate) fn outgoing(
 /// Turns an error from the IPv4 internet into one to the peer whose packet it quotes.
 pub(crate) fn incoming(
     state: &State,
-    (config, prefixes): (&Config, &Prefixes),
+    (config, policy): (&Config, &Policy),
     packet: &mut Packet<'_>,
     arrival: &FromOutside,
 ) -> Result<(), DropReason> {
@@ -65,7 +68,7 @@ pub(crate) fn incoming(
     let outer = Outer { address: source, port: quote.ports.0 };
     let remote = remote_of(&quote, Remote { address: destination, port: quote.ports.1 });
     let found = state.search_incoming(quote.protocol, outer, remote);
-    let bib = mapping(state, quote.protocol, remote, found)?;
+    let bib = mapping((state, policy), quote.protocol, remote, found)?;
     let Receiver { inner, prefix } = state.receiver(quote.protocol, bib, found.session);
     let (addresses, quoted, longest) = match inner.ipv4() {
         Some(peer) => (
@@ -74,8 +77,8 @@ pub(crate) fn incoming(
             LONGEST_ERROR4,
         ),
         None => (
-            Addresses::V6 { source: prefixes.embed(prefix, arrival.source), destination: inner.address },
-            Addresses::V6 { source: inner.address, destination: prefixes.embed(prefix, destination) },
+            Addresses::V6 { source: policy.prefixes.embed(prefix, arrival.source), destination: inner.address },
+            Addresses::V6 { source: inner.address, destination: policy.prefixes.embed(prefix, destination) },
             LONGEST_ERROR6,
         ),
     };
@@ -93,10 +96,16 @@ pub(crate) fn incoming(
 }
 
 /// The mapping that a quoted packet used. RFC 6146 §3.6.1 asks for no session: a segment without one passes too, and what
-/// it meets should be heard of. Filtering holds all the same.
-fn mapping(state: &State, protocol: Protocol, remote: Remote, found: Found) -> Result<BibIndex, DropReason> {
+/// it meets should be heard of. Filtering and policy hold all the same.
+fn mapping(
+    (state, policy): (&State, &Policy),
+    protocol: Protocol,
+    remote: Remote,
+    found: Found,
+) -> Result<BibIndex, DropReason> {
     let bib = found.bib.ok_or(DropReason::IcmpErrorWithoutSession)?;
-    let passes = found.session.is_some() || state.filter_admits(protocol, bib, remote);
+    let may_have_passed = || policy.destination(remote.address).is_ok() && state.filter_admits(protocol, bib, remote);
+    let passes = found.session.is_some() || may_have_passed();
     if passes { Ok(bib) } else { Err(DropReason::IcmpErrorWithoutSession) }
 }
 

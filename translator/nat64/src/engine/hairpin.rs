@@ -65,11 +65,11 @@ impl Engine {
     /// An error about a packet that went the same way.
     fn hairpin_error(&mut self, packet: &mut Packet<'_>, arrival: &FromInside) -> Result<Passed, Refusal> {
         let identification = self.identifications.take(arrival.destination, 1);
-        icmp_error::outgoing(&self.state, (&self.config, &self.policy.prefixes), packet, arrival, identification)?;
+        icmp_error::outgoing(&self.state, (&self.config, &self.policy), packet, arrival, identification)?;
         let ip = Ipv4::parse(packet.bytes())?;
         let network = network::own4(ip, arrival.network.hop_limit);
         let seen = FromOutside { network, source: ip.source(), destination: ip.destination() };
-        icmp_error::incoming(&self.state, (&self.config, &self.policy.prefixes), packet, &seen)?;
+        icmp_error::incoming(&self.state, (&self.config, &self.policy), packet, &seen)?;
         self.stats.hairpinned.count(1, packet.len());
         self.send_back(packet, Cutting { mtu: self.config.mtu6, identification: 0 }, None)
     }

@@ -164,6 +164,10 @@ fn an_error_needs_a_mapping_and_a_session_only_where_answers_do() {
             false => assert_eq!(outcome.dropped(), DropReason::IcmpErrorWithoutSession),
         }
         assert_eq!(lab.sizes(), (1, 1), "it changes nothing");
+        let mut private = other_remote.clone();
+        private[16..20].copy_from_slice(&[192, 168, 1, 1]);
+        let impossible = icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &private);
+        assert_eq!(lab.outside(&impossible).dropped(), DropReason::IcmpErrorWithoutSession);
     }
 }
 

@@ -256,6 +256,8 @@ fn packets_that_may_be_fragmented_have_identifications_of_their_own() {
     let (first, second) = (identification(&mut lab), identification(&mut lab));
 
     assert_ne!(first, second);
+    let long = lab.inside(&udp(WEB, &via(DNS), &[1; 1261 - 28])).bytes();
+    assert_eq!(long[4..6], [0, 0], "RFC 6864 §4.1: DF is set");
 }
 
 #[test]
