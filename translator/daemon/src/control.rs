@@ -15,7 +15,7 @@ use crate::report::{BibReport, Nat64Report, Page, Report, SessionReport};
 use crate::settings::Setting;
 
 pub(crate) use client::{Status, bib, change, sessions, status};
-pub(crate) use server::{Control, Query};
+pub(crate) use server::{Control, Query, serve as serve_connection};
 
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

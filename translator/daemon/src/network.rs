@@ -26,7 +26,6 @@ use link::Link;
 use nft::Table;
 
 pub(crate) use monitor::Monitor;
-#[cfg(test)]
 pub(crate) use next_hops::NextHops;
 pub(crate) use own_addresses::own_addresses;
 pub(crate) use pools::{accept_own_source, route_pools};

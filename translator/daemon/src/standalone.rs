@@ -1,5 +1,6 @@
 //! The stand-alone mode: an engine between the two sides of a TUN interface, on a router that somebody else runs.
 
+mod bench;
 mod router;
 mod settings;
 
@@ -14,6 +15,7 @@ use crate::network::{Monitor, Needs, check_requirements};
 use crate::report::Nat64Report;
 use crate::signals::Signals;
 use crate::systemd::{self, Watchdog};
+pub use bench::ControlBench;
 use router::Router;
 use settings::Settings;
 

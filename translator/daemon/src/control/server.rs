@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -86,8 +86,8 @@ async fn accept(listener: UnixListener, queries: mpsc::Sender<Query>) {
 }
 
 /// Serves one connection until it closes, is silent for too long, or sends what is no line.
-async fn serve(mut stream: UnixStream, queries: mpsc::Sender<Query>) {
-    let (reader, mut writer) = stream.split();
+pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite, queries: mpsc::Sender<Query>) {
+    let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::with_capacity(1024, reader);
     let mut line = Vec::new();
     loop {
@@ -125,6 +125,7 @@ async fn answer(line: &[u8], queries: &mpsc::Sender<Query>) -> Response {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
 
     use super::*;
 

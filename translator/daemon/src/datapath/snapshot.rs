@@ -53,7 +53,7 @@ pub(super) fn offload(tun: &str, socket: tunnel::Offload) -> String {
 
 impl Traffic {
     /// Of an engine, with what others dropped beside it.
-    pub(super) fn of(
+    pub(crate) fn of(
         engine: &Engine,
         dropped_by_others: impl Iterator<Item = (&'static str, u64)>,
         offload: String,
