@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod demo;
+mod fuzz;
 mod test;
 mod tidy;
 
@@ -26,6 +27,8 @@ enum Task {
     Test(test::Options),
     /// Measure it against others, or what a packet costs
     Bench(bench::Options),
+    /// Look for inputs that break something, with cargo-fuzz and a nightly toolchain
+    Fuzz(fuzz::Options),
     /// Check what the compiler and clippy do not: layers, sizes, headers, scripts, words
     Tidy,
 }
@@ -45,6 +48,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Demo(options) => demo::run(options),
         Task::Test(options) => test::run(options),
         Task::Bench(options) => bench::run(options),
+        Task::Fuzz(options) => fuzz::run(options),
         Task::Tidy => tidy::run(),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 /// Directories whose content is made, not written.
-const SKIPPED: [&str; 4] = [".git", ".terraform", "node_modules", "target"];
+const SKIPPED: [&str; 7] = [".git", ".terraform", "artifacts", "corpus", "crashes", "node_modules", "target"];
 
 /// A text file, by its path below the top.
 #[derive(Debug, Clone)]

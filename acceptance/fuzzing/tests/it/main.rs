@@ -1,0 +1,4 @@
+//! What fuzzing has found, on the stable toolchain.
+
+#[cfg(test)]
+mod replay;
