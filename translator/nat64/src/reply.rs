@@ -23,7 +23,9 @@ pub(crate) const LONGEST_ERROR6: usize = 1280;
 pub(crate) enum Reply {
     /// The destination is refused by policy.
     Prohibited,
-    /// No transport address is left for the sender.
+    /// No transport address, or nothing else that a session needs, is left for the sender.
+    NoResources,
+    /// Nobody has the address.
     AddressUnreachable,
     /// Nobody has the port.
     PortUnreachable,
@@ -41,7 +43,8 @@ impl Reply {
     /// Type, code and the four bytes behind the checksum, in ICMPv4.
     const fn v4(self) -> (u8, u8, u32) {
         match self {
-            Self::Prohibited => (icmp::v4::UNREACHABLE, 13, 0),
+            // RFC 5508 REQ-8: a flow that finds no resources hears the same.
+            Self::Prohibited | Self::NoResources => (icmp::v4::UNREACHABLE, 13, 0),
             Self::AddressUnreachable => (icmp::v4::UNREACHABLE, 1, 0),
             Self::PortUnreachable => (icmp::v4::UNREACHABLE, 3, 0),
             Self::ProtocolUnreachable => (icmp::v4::UNREACHABLE, 2, 0),
@@ -55,7 +58,8 @@ impl Reply {
     const fn v6(self) -> (u8, u8, u32) {
         match self {
             Self::Prohibited => (icmp::v6::UNREACHABLE, 1, 0),
-            Self::AddressUnreachable => (icmp::v6::UNREACHABLE, 3, 0),
+            // RFC 6146 §3.5.1.1 asks for address unreachable where no resources are left.
+            Self::AddressUnreachable | Self::NoResources => (icmp::v6::UNREACHABLE, 3, 0),
             // RFC 6146 §3.4 asks for port unreachable where the protocol is.
             Self::PortUnreachable | Self::ProtocolUnreachable => (icmp::v6::UNREACHABLE, 4, 0),
             Self::HopLimitExceeded => (icmp::v6::TIME_EXCEEDED, 0, 0),
@@ -87,14 +91,16 @@ pub(crate) struct Source {
 
 /// The error about `packet`, or nothing where none may be sent.
 pub(crate) fn error(reply: Reply, packet: &[u8], source: Source) -> Option<Vec<u8>> {
-    let (words, addresses, longest) = match Family::of(packet)? {
+    let (words, addresses, traffic_class, longest) = match Family::of(packet)? {
         Family::V4 => {
-            let destination = sender4(Ipv4::parse_quoted(packet).ok()?)?;
-            (reply.v4(), Addresses::V4 { source: source.v4, destination }, LONGEST_ERROR4 - ipv4::HEADER_LEN)
+            let about = Ipv4::parse_quoted(packet).ok()?;
+            let addresses = Addresses::V4 { source: source.v4, destination: sender4(about)? };
+            (reply.v4(), addresses, about.traffic_class(), LONGEST_ERROR4 - ipv4::HEADER_LEN)
         }
         Family::V6 => {
-            let destination = sender6(Ipv6::parse_quoted(packet).ok()?)?;
-            (reply.v6(), Addresses::V6 { source: source.v6, destination }, LONGEST_ERROR6 - ipv6::HEADER_LEN)
+            let about = Ipv6::parse_quoted(packet).ok()?;
+            let addresses = Addresses::V6 { source: source.v6, destination: sender6(about)? };
+            (reply.v6(), addresses, about.traffic_class(), LONGEST_ERROR6 - ipv6::HEADER_LEN)
         }
     };
     let (kind, code, rest) = words;
@@ -104,7 +110,12 @@ pub(crate) fn error(reply: Reply, packet: &[u8], source: Source) -> Option<Vec<u
     message.extend(rest.to_be_bytes());
     message.extend(quote);
     seal_icmp(&mut message, addresses);
-    let fields = Fields { identification: Some(source.identification), ..Fields::own_icmp(addresses.family()) };
+    let fields = Fields {
+        // RFC 5508 §7.7: the class of service is that of the packet, congestion is not.
+        traffic_class: traffic_class & !0b11,
+        identification: Some(source.identification),
+        ..Fields::own_icmp(addresses.family())
+    };
     Some(compose(addresses, fields, &message))
 }
 

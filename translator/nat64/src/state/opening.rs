@@ -53,8 +53,7 @@ impl State {
         (known, wanted): (Option<BibIndex>, Option<Outer>),
         (tcp, lifetime): (TcpState, Lifetime),
     ) -> Result<Outer, Refusal> {
-        // RFC 6146 §3.5.1.1: a packet that finds no resources is dropped, with an address unreachable.
-        let full = |reason| Refusal::with(reason, Reply::AddressUnreachable);
+        let full = |reason| Refusal::with(reason, Reply::NoResources);
         let peer = match known {
             Some(bib) => Some(self.mapping(protocol, bib).peer),
             None => self.peers.find(inner.address),

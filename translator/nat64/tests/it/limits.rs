@@ -131,3 +131,18 @@ fn a_buffer_without_room_in_front_is_a_drop() {
 
     assert_eq!(verdict, nat64::Verdict::Drop(DropReason::NoHeadroom));
 }
+
+#[test]
+fn an_ipv4_peer_without_resources_hears_that_it_is_prohibited() {
+    let mut lab = Lab::with(|config| config.limits.bib_entries_per_peer = 1);
+    for (peer, remote, expected) in [
+        ("198.18.0.7", "9.9.9.9:53".to_owned(), (3, 13)),
+        // RFC 6146 §3.5.1.1 has a word of its own for those who speak IPv6.
+        ("[2001:db8::7]", via("9.9.9.9:53"), (1, 3)),
+    ] {
+        lab.inside(&udp(&format!("{peer}:1024"), &remote, b"")).sent();
+
+        assert_eq!(lab.inside(&udp(&format!("{peer}:1025"), &remote, b"")).dropped(), DropReason::PeerBibFull);
+        assert_eq!(lab.reply().1.icmp, Some(expected));
+    }
+}

@@ -37,6 +37,8 @@ mod policy;
 #[cfg(test)]
 mod prefixes;
 #[cfg(test)]
+mod quotes;
+#[cfg(test)]
 mod reassembly;
 #[cfg(test)]
 mod sizes;
