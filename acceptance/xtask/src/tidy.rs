@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules of this repository that neither compiler nor clippy knows.
 
+mod coverage;
 mod dependencies;
 mod files;
 mod pure;
@@ -65,6 +66,7 @@ fn check(root: &Path) -> Result<Vec<Finding>> {
     let mut findings: Vec<_> = files.iter().flat_map(of_one_file).collect();
     findings.extend(size::exceptions(&files));
     findings.extend(text::changelog(&files));
+    findings.extend(coverage::check(&files));
     findings.extend(dependencies::check(root)?);
     findings.extend(pure::builds_for_wasm(root)?);
     findings.extend(scripts::terraform_format(root)?);
