@@ -176,7 +176,7 @@ impl Bench {
     fn left(&mut self, to: Side, bytes: &[u8], trust: Trust) {
         let seen = read(bytes, trust);
         check_direction(&self.config, to, &seen);
-        check_size(&self.config, to, bytes);
+        check_size(&self.config, to, bytes, &seen);
         if let Some(whole) = self.reassembly.take(&seen, bytes) {
             read(&whole, trust);
         }

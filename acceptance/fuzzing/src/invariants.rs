@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::time::Instant;
 
 use nat64::{Config, Engine, ErrorSource4, Event, Protocol, Reach, Side, special_purpose};
-use packet::protocol;
+use packet::{Family, protocol};
 
 use crate::oracle::Seen;
 
@@ -101,8 +101,12 @@ pub(crate) fn check_direction(config: &Config, to: Side, seen: &Seen) {
     }
 }
 
-/// Nothing is larger than the next link takes.
-pub(crate) fn check_size(config: &Config, to: Side, bytes: &[u8]) {
+/// Nothing is larger than the next link takes, except for ICMPv4 errors, which any router may fragment.
+pub(crate) fn check_size(config: &Config, to: Side, bytes: &[u8], seen: &Seen) {
+    let is_icmp4 = seen.family == Family::V4 && seen.layout.protocol == protocol::ICMPV4;
+    if is_icmp4 && bytes[6] & 0x40 == 0 && bytes.len() <= 576 {
+        return;
+    }
     let mtu = match to {
         Side::Inside => config.mtu6.max(1280),
         Side::Outside => config.mtu4.max(68),
