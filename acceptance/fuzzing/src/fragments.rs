@@ -55,10 +55,11 @@ fn fragment(bench: &mut Bench, script: &mut Script<'_>, packet: Option<&(Side, u
     let Some((side, identification, whole)) = packet else { return Some(()) };
     let payload_len = whole.len() - if whole[0] >> 4 == 6 { 40 } else { 20 };
     // Places inside the packet, mostly.
-    let offset = if at & 0x8000 == 0 { usize::from(at) * 8 % (payload_len + 8) } else { usize::from(at & 0x1fff) * 8 };
+    let offset =
+        if at & 0x8000 == 0 { usize::from(at) % (payload_len / 8 + 1) * 8 } else { usize::from(at & 0x1fff) * 8 };
     let len = (usize::from(len & 0x7f) + 1) * 8;
     let reaches_end = offset + len >= payload_len;
-    let bytes = cut(whole, *identification, offset / 8 * 8, len, !reaches_end);
+    let bytes = cut(whole, *identification, offset, len, !reaches_end);
     spoilt(bench, script, *side, bytes)
 }
 
