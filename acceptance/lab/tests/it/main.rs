@@ -10,6 +10,7 @@ mod life;
 mod membership;
 mod mistakes;
 mod path_mtu;
+mod small_links;
 mod standalone;
 mod traffic;
 mod wireguard;
