@@ -3,13 +3,19 @@
 //! The interface goes when the descriptor does. It comes without addresses and down: whoever configures it decides
 //! when packets may flow.
 
+mod device;
+
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use packet::coalesce::Merge;
-use tun_rs::{AsyncDevice, DeviceBuilder, SyncDevice};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+pub(crate) use device::Offload;
 
 /// Where TUN interfaces come from.
 const DEVICE: &str = "/dev/net/tun";
@@ -37,9 +43,10 @@ pub(crate) enum TunError {
 
 /// An open TUN interface that nobody reads yet.
 pub(crate) struct Tun {
-    device: SyncDevice,
+    device: OwnedFd,
     name: String,
     index: u32,
+    offload: Offload,
 }
 
 impl Tun {
@@ -48,22 +55,17 @@ impl Tun {
     /// # Errors
     /// Each usual cause has its own; what was created is gone then.
     pub(crate) fn open(name: &str, mtu: u16) -> Result<Self, TunError> {
-        // The library would join an interface that somebody left behind, and make the device node by itself.
         if if_nametoindex(name).is_ok() {
             return Err(TunError::NameBusy(name.to_owned()));
         }
         if !Path::new(DEVICE).exists() {
             return Err(TunError::NoDevice);
         }
-        let builder = DeviceBuilder::new().name(name).mtu(mtu).inherit_enable_state();
-        let device = builder
-            .with(|options| {
-                options.offload(true);
-            })
-            .build_sync()
-            .map_err(|source| tun_error(name, source))?;
-        let index = device.if_index().map_err(|source| tun_error(name, source))?;
-        Ok(Self { device, name: name.to_owned(), index })
+        let refused = |source| tun_error(name, source);
+        let (device, offload) = device::create(Path::new(DEVICE), name).map_err(refused)?;
+        device::set_mtu(name, mtu).map_err(refused)?;
+        let index = if_nametoindex(name).map_err(|errno| refused(errno.into()))?;
+        Ok(Self { device, name: name.to_owned(), index, offload })
     }
 
     /// The interface's name.
@@ -76,26 +78,21 @@ impl Tun {
         self.index
     }
 
-    /// What the kernel leaves to us: TCP and UDP segmentation, or only TCP's (before Linux 6.2).
-    pub(crate) fn offload(&self) -> &'static str {
-        match (self.device.tcp_gso(), self.device.udp_gso()) {
-            (_, true) => "tso+uso",
-            (true, false) => "tso",
-            (false, false) => "none",
-        }
+    /// What the kernel leaves to us.
+    pub(crate) fn offload(&self) -> Offload {
+        self.offload
     }
 
     /// Registers the interface with the tokio runtime that this is called in.
     pub(crate) fn into_port(self) -> io::Result<Port> {
-        let merge = if self.device.udp_gso() { Merge::TcpAndUdp } else { Merge::Tcp };
-        AsyncDevice::new(self.device).map(|device| Port { device, merge })
+        Port::new(self.device, self.offload)
     }
 }
 
 /// Where frames go in and out: a packet with its virtio-net header in front.
 pub(crate) struct Port {
-    device: AsyncDevice,
-    merge: Merge,
+    device: AsyncFd<OwnedFd>,
+    offload: Offload,
 }
 
 /// What a read brought.
@@ -120,19 +117,23 @@ pub(crate) enum Written {
 }
 
 impl Port {
-    /// What super-packets it takes. Kernels that cut UDP super-packets take them too (both since Linux 6.2).
+    fn new(device: OwnedFd, offload: Offload) -> io::Result<Self> {
+        Ok(Self { device: device::register(device)?, offload })
+    }
+
+    /// What super-packets it takes.
     pub(crate) fn merge(&self) -> Merge {
-        self.merge
+        self.offload.merge()
     }
 
     /// Waits for a frame, or for the end of the interface, which the read tells. Cancel safe.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.device.readable().await
+        self.device.readable().await.map(drop)
     }
 
     /// Reads one frame without waiting.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Read {
-        let error = match self.device.try_recv(buffer) {
+        let error = match self.device.try_io(Interest::READABLE, |device| Ok(nix::unistd::read(device, buffer)?)) {
             Ok(len) => return Read::Frame(len),
             Err(error) => error,
         };
@@ -147,8 +148,8 @@ impl Port {
 
     /// Writes one frame without waiting.
     pub(crate) fn write(&self, frame: &[u8]) -> Written {
-        // Not by the library's `try_send`: that asks tokio first, and an interface that is down is never writable.
-        match nix::unistd::write(&*self.device, frame) {
+        // Without asking tokio first: an interface that is down is never writable.
+        match nix::unistd::write(self.device.get_ref(), frame) {
             Ok(_) => Written::Done,
             Err(Errno::EBADFD) => Written::Gone,
             Err(errno) => Written::Refused(errno.into()),
@@ -168,6 +169,40 @@ fn tun_error(name: &str, source: io::Error) -> TunError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+    /// A port whose other end is ours: packets keep their borders there, as in a TUN interface.
+    fn port() -> (Port, OwnedFd) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
+        (Port::new(theirs, Offload::None).unwrap(), ours)
+    }
+
+    #[tokio::test]
+    async fn frames_are_read_one_by_one_until_there_are_none() {
+        let (port, kernel) = port();
+        let mut buffer = [0; 70_000];
+        for len in [62, 65_545] {
+            nix::unistd::write(&kernel, &vec![7; len]).unwrap();
+        }
+
+        port.readable().await.unwrap();
+
+        assert!(matches!(port.read(&mut buffer), Read::Frame(62)));
+        assert!(matches!(port.read(&mut buffer), Read::Frame(65_545)));
+        assert!(matches!(port.read(&mut buffer), Read::Nothing));
+    }
+
+    #[tokio::test]
+    async fn frames_are_written_whole_or_refused() {
+        let (port, kernel) = port();
+        let mut buffer = [0; 70_000];
+
+        assert!(matches!(port.write(&[7; 65_545]), Written::Done));
+        assert_eq!(nix::unistd::read(&kernel, &mut buffer), Ok(65_545));
+        while matches!(port.write(&[7; 65_545]), Written::Done) {}
+        assert!(matches!(port.write(&[7; 65_545]), Written::Refused(_)));
+    }
 
     fn check(errno: i32, line: &str) {
         assert_eq!(tun_error("hetznat0", io::Error::from_raw_os_error(errno)).to_string(), line);

@@ -35,7 +35,7 @@ pub(crate) struct Traffic {
     pub(crate) bytes_in: u64,
     /// Every reason that applied at least once.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
-    /// What the kernel does for many packets at once: `tso+uso`, `tso` or `none` on the TUN interface, and `gso` (it cuts
+    /// What the kernel does for many packets at once: `tso+uso`, `tso`, `checksum` or `none` on the TUN interface, and `gso` (it cuts
     /// runs of datagrams) and `gro` (it joins them) on the UDP socket.
     pub(crate) offload: String,
 }

@@ -77,7 +77,7 @@ struct Worker {
     outlet: Outlet,
     engine: Engine,
     drops: Drops,
-    offload: &'static str,
+    offload: crate::tun::Offload,
     /// One frame, with room in front for translation.
     frame: Box<[u8]>,
 }
@@ -126,7 +126,7 @@ impl Worker {
         match command {
             Command::Engine(work) => work.run(&mut self.engine, now),
             Command::Traffic { answer } => {
-                let _ = answer.send(Traffic::of(&self.engine, self.drops.iter(), self.offload.to_owned()));
+                let _ = answer.send(Traffic::of(&self.engine, self.drops.iter(), self.offload.as_str().to_owned()));
             }
         }
     }

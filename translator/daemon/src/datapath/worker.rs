@@ -40,7 +40,7 @@ pub(super) struct Worker {
     gateway: Gateway,
     engine_config: nat64::Config,
     listen_port: u16,
-    offload: &'static str,
+    offload: crate::tun::Offload,
 }
 
 enum Event {
@@ -145,7 +145,11 @@ impl Worker {
         Snapshot {
             peers: self.gateway.peers.iter().map(|(name, peer)| peer_snapshot(now, name, peer, &stats)).collect(),
             listen_port: self.listen_port,
-            traffic: Traffic::of(engine, of_tunnels.chain(drops.iter()), offload(self.offload, socket.offload())),
+            traffic: Traffic::of(
+                engine,
+                of_tunnels.chain(drops.iter()),
+                offload(self.offload.as_str(), socket.offload()),
+            ),
         }
     }
 }
