@@ -17,7 +17,8 @@ const CHART: &str = "docs/benchmarks.svg";
 const HOW: &str = "\
 `cargo xtask bench` (as root) measures the translator against what else gives hosts the IPv4 internet; `--quick` takes two minutes, `--only tcp-1 tunnel` measures a
 part, `--write` puts the figures here. Three hosts made of network namespaces stand in a row, client – gateway – server, joined by veth pairs with the offloads that the
-kernel gives them. The contenders take turns on the gateway, in every round and for every load, so that whatever else the machine does meets all alike.";
+kernel gives them. The contenders take turns on the gateway, in every round and for every load, so that whatever else the machine does meets all alike. On a machine that does
+much else, `chrt --rr 1 cargo xtask bench` gives it the rest: the kernel's own forwarding has nobody to wake up, and would win by that alone.";
 
 const NAMES: &str = "\
 *kernel masquerade* is nftables' NAT44: no translation at all, the limit of what can be had. *tayga* is Debian's with one fixed mapping, stateless; *tayga + masquerade* has a
@@ -61,10 +62,17 @@ fn machine(effort: &Effort) -> String {
     // What stands behind the number is the distribution's business.
     let kernel = release.split('-').next().unwrap_or_default().trim();
     let Effort { rounds, seconds } = effort;
+    let priority = if is_real_time(&read("/proc/self/stat")) { ", everything at real-time priority" } else { "" };
+    let versions = programs::versions();
     format!(
-        "Measured on {cores} cores of \"{model}\", Linux {kernel}, with {}: {rounds} rounds, {seconds} s each.",
-        programs::versions()
+        "Measured on {cores} cores of \"{model}\", Linux {kernel}, with {versions}: {rounds} rounds, {seconds} s each{priority}."
     )
+}
+
+/// Field 41 of /proc/PID/stat (proc_pid_stat(5)), the scheduling policy: SCHED_FIFO or SCHED_RR.
+fn is_real_time(stat: &str) -> bool {
+    let policy = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(38));
+    matches!(policy, Some("1" | "2"))
 }
 
 fn picture(results: &Results) -> String {
@@ -120,5 +128,18 @@ fn colour(contender: Contender) -> Colour {
         Contender::Masquerade => Colour::Kernel,
         Contender::Tayga | Contender::TaygaMasqueraded | Contender::TunnelTayga => Colour::Others,
         Contender::Ours | Contender::TunnelOurs => Colour::Ours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheduling_policy_is_the_41st_field() {
+        let stat = |policy| format!("7 (a ) b) S {} {policy} 0", vec!["9"; 37].join(" "));
+
+        assert!(is_real_time(&stat(2)) && is_real_time(&stat(1)));
+        assert!(!is_real_time(&stat(0)) && !is_real_time("7 (cut) S"));
     }
 }
