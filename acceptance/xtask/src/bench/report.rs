@@ -31,7 +31,8 @@ const REMARKS: &str = "\
   median of the rounds' own ratios, and in parentheses are the least and the most.
 * CPU time is that of the gateway's processes, with what the kernel did in their system calls: for a write to a TUN interface that is all of routing, masquerading and delivery
   on the other side. What the kernel does in softirqs on nobody's behalf is not seen, so there is no such figure for kernel masquerading.
-* UDP is offered at rising rates, and the figure is the most that arrived; *sent* is what was offered then, the difference is loss. Plain datagrams are cut before they leave
+* UDP is offered at rising rates, and the figure is the most that arrived; *sent* is what was offered then, the difference is loss; where
+  there is none, the client was the limit. Plain datagrams are cut before they leave
   the client, as they come from a network; *in trains* they stay together (`UDP_SEGMENT`), as from a program on the same machine.
 * A connection is opened, carries one byte each way, and is reset, so that no port waits in TIME_WAIT. Echoes come half a millisecond apart: everybody sleeps between two of them.
 * Memory is the largest resident set of each process, added up.";
