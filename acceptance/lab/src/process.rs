@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::{Host, wait};
 
@@ -68,13 +70,17 @@ impl Process {
         Ok(self.child.try_wait()?)
     }
 
-    /// Sends a signal by name: `TERM`, `HUP`, `STOP`.
+    /// Sends a signal by name: `TERM`, `HUP`, `STOP`, `CONT`.
     ///
     /// # Errors
     /// `kill` could not be started.
     pub fn signal(&self, signal: &str) -> Result<()> {
         let (nsenter, arguments) = self.enter.split_first().context("a command has a program")?;
         Command::new(nsenter).args(arguments).arg(format!("-{signal}")).arg(self.pid.to_string()).output()?;
+        if matches!(signal, "CONT" | "KILL") {
+            // It stops itself when what it waits for is stopped, and would wait no more.
+            kill(Pid::from_raw(self.child.id().try_into()?), Signal::SIGCONT)?;
+        }
         Ok(())
     }
 

@@ -162,6 +162,14 @@ impl Translator {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
+    /// Sends it a signal by name: `STOP`, `CONT`.
+    ///
+    /// # Errors
+    /// `kill` could not be started.
+    pub fn signal(&self, signal: &str) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// SIGKILL: nothing of what it set up is taken down by itself.
     ///
     /// # Errors

@@ -93,6 +93,52 @@ fn fifty_megabytes_arrive_whole_in_super_packets() {
     });
 }
 
+/// Prints the number in each datagram, in the order they come, until the last one.
+const COLLECT: &str = "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('', 4000))
+print('ready', flush=True)
+while True:
+    datagram = s.recv(2048)
+    assert datagram == datagram[:1] * len(datagram)
+    print(datagram[0], len(datagram), flush=True)
+";
+
+/// Sends 200 datagrams, each of its own number: fifty of one length, then of another.
+const SEND: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+for number in range(200):
+    s.sendto(bytes([number]) * (100 + number // 50), (sys.argv[1], 4000))
+";
+
+#[test]
+fn datagrams_that_waited_together_arrive_in_order_and_cost_a_few_packets() {
+    on_router(|router| {
+        let server = router.server.spawn("collect", &["python3", "-u", "-c", COLLECT])?;
+        wait::until("the collector", LIMIT, || Ok(server.log().contains("ready").then_some(())))?;
+        router.translate(&[])?;
+        // Neighbours are known, and nothing but the datagrams is counted.
+        assert!(ping(&router.client, &[&inside(SERVER)])?.contains("1 received"));
+        let written = || -> Result<u64> {
+            Ok(router.router.run(&["cat", "/sys/class/net/nat64/statistics/rx_packets"])?.trim().parse()?)
+        };
+        let before = written()?;
+
+        router.translator()?.signal("STOP")?;
+        router.client.run(&["python3", "-c", SEND, &inside(SERVER)])?;
+        router.translator()?.signal("CONT")?;
+
+        let expected: String = (0..200).map(|number| format!("{number} {}\n", 100 + number / 50)).collect();
+        wait::until("the last datagram", LIMIT, || Ok(server.log().contains("199 103").then_some(())))?;
+        assert_eq!(server.log().trim_start_matches("ready\n"), expected);
+        let packets = written()? - before;
+        assert!(packets < 40, "{packets} packets for 200 datagrams");
+        Ok(())
+    });
+}
+
 #[test]
 fn every_hop_answers_when_the_hop_limit_ends_there() {
     on_router(|router| {

@@ -28,7 +28,7 @@ pub(super) const BATCH: usize = 64;
 pub(super) const LARGEST_PACKET: usize = 65_535;
 
 /// Flows whose packets are merged beside each other; each may cost 64 KiB.
-const FLOWS: usize = 32;
+pub(super) const FLOWS: usize = 32;
 
 /// Datagrams that are worth a system call: what the kernel takes at once.
 const RUN: usize = 64;

@@ -1,11 +1,14 @@
 //! The way of a packet without tunnels: the TUN interface on both sides, the engine between.
 //!
-//! Super-packets stay whole in both directions: the kernel cuts them, where its devices cannot.
+//! Super-packets stay whole in both directions: the kernel cuts them, where its devices cannot. Datagrams that come one by
+//! one are merged first, which forwarding kernels do for TCP only: what a packet costs is the way into the kernel.
 
+use std::mem;
 use std::time::Instant;
 
 use nat64::{Config, Engine, Verdict};
-use packet::{Family, HEADROOM, Packet, virtio};
+use packet::coalesce::{Coalescer, Merge, Refused};
+use packet::{Family, HEADROOM, Layout, Offload, Packet, protocol, segment, virtio};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -13,7 +16,7 @@ use tokio::time::sleep_until;
 use super::drops::{DropReason, Drops};
 use super::engine_work::EngineWork;
 use super::outlet::Outlet;
-use super::path::{BATCH, FRAME_AT, LARGEST_PACKET};
+use super::path::{BATCH, FLOWS, FRAME_AT, LARGEST_PACKET};
 use super::task::Task;
 use super::{DatapathError, Traffic};
 use crate::tun::{Read, Tun};
@@ -37,8 +40,16 @@ enum Command {
 pub(crate) async fn start(tun: Tun, engine: Engine) -> Result<Handle, DatapathError> {
     let offload = tun.offload();
     let port = tun.into_port().map_err(DatapathError::Register)?;
-    let frame = vec![0; HEADROOM + LARGEST_PACKET].into();
-    let worker = Worker { outlet: Outlet::new(port), engine, drops: Drops::default(), offload, frame };
+    let worker = Worker {
+        coalescer: Coalescer::new(port.merge(), FLOWS),
+        merge: port.merge(),
+        outlet: Outlet::new(port),
+        engine,
+        drops: Drops::default(),
+        offload,
+        frame: vec![0; HEADROOM + LARGEST_PACKET].into(),
+        made: vec![0; HEADROOM + LARGEST_PACKET].into(),
+    };
     Ok(Handle { task: Task::spawn(|commands| worker.run(commands)) })
 }
 
@@ -80,6 +91,11 @@ struct Worker {
     offload: crate::tun::Offload,
     /// One frame, with room in front for translation.
     frame: Box<[u8]>,
+    /// A packet that the engine made by itself, while the frame waits.
+    made: Box<[u8]>,
+    /// Datagrams that came one by one.
+    coalescer: Coalescer,
+    merge: Merge,
 }
 
 enum Event {
@@ -141,53 +157,105 @@ impl Worker {
                 Read::Broken(error) => return Err(DatapathError::TunRead(error)),
             }
         }
-        Ok(())
+        self.handle_merged(now)
     }
 
     fn handle_frame(&mut self, now: Instant, len: usize) -> Result<(), DatapathError> {
-        let Self { outlet, engine, drops, frame, .. } = self;
-        let Some((header, bytes)) = frame[FRAME_AT..FRAME_AT + len].split_at_checked(virtio::HEADER_LEN) else {
-            drops.add(DropReason::TunMalformed);
+        let Some((header, bytes)) = self.frame[FRAME_AT..FRAME_AT + len].split_at_checked(virtio::HEADER_LEN) else {
+            self.drops.add(DropReason::TunMalformed);
             return Ok(());
         };
-        let family = Family::of(bytes).filter(|family| !is_multicast(*family, bytes));
+        let is_for_us = Family::of(bytes).is_some_and(|family| !is_multicast(family, bytes));
         let Ok(offload) = virtio::decode(header, bytes) else {
-            drops.add(DropReason::TunMalformed);
+            self.drops.add(DropReason::TunMalformed);
             return Ok(());
         };
-        let mut packet = Packet::new(frame, HEADROOM..FRAME_AT + len);
-        packet.offload = offload;
-        let verdict = match family {
-            Some(Family::V6) => engine.handle_inside(now, &mut packet),
-            Some(Family::V4) => engine.handle_outside(now, &mut packet),
-            None => {
-                drops.add(DropReason::NotForUs);
-                return Ok(());
-            }
-        };
-        if verdict == Verdict::Forward {
-            outlet.write(drops, packet)?;
+        if !is_for_us {
+            self.drops.add(DropReason::NotForUs);
+            return Ok(());
         }
+        if self.merge == Merge::TcpAndUdp && is_datagram(bytes, offload) {
+            return self.merge(now, len, offload);
+        }
+        // What came before leaves before.
+        self.handle_merged(now)?;
+        let mut packet = Packet::new(&mut self.frame, HEADROOM..FRAME_AT + len);
+        packet.offload = offload;
+        translate(&mut self.engine, &mut self.outlet, &mut self.drops, now, packet)?;
         // Fragments leave in order, and before the next frame makes more of them.
         self.flush()
+    }
+
+    fn merge(&mut self, now: Instant, len: usize, offload: Offload) -> Result<(), DatapathError> {
+        let range = HEADROOM..FRAME_AT + len;
+        let mut packet = Packet::new(&mut self.frame, range.clone());
+        packet.offload = offload;
+        // Only what has a checksum can be merged, for only that can be verified.
+        if segment::complete_checksum(&mut packet).is_err() {
+            self.drops.add(DropReason::TunMalformed);
+            return Ok(());
+        }
+        if self.coalescer.push(&self.frame[range.clone()]) == Err(Refused::Full) {
+            self.handle_merged(now)?;
+            // Empty now, and no packet of the kernel is longer than packets can be.
+            let _ = self.coalescer.push(&self.frame[range]);
+        }
+        Ok(())
+    }
+
+    fn handle_merged(&mut self, now: Instant) -> Result<(), DatapathError> {
+        let mut coalescer = mem::replace(&mut self.coalescer, Coalescer::new(Merge::Nothing, 0));
+        let mut outcome = Ok(());
+        while let Some(packet) = coalescer.poll() {
+            outcome = outcome
+                .and_then(|()| translate(&mut self.engine, &mut self.outlet, &mut self.drops, now, packet))
+                .and_then(|()| self.flush());
+        }
+        self.coalescer = coalescer;
+        outcome
     }
 
     /// Writes what the engine made by itself. Which side it is for, the kernel sees from its family.
     fn flush(&mut self) -> Result<(), DatapathError> {
         while let Some(made) = self.engine.poll_transmit() {
             let end = HEADROOM + made.bytes.len();
-            match self.frame.get_mut(HEADROOM..end) {
+            match self.made.get_mut(HEADROOM..end) {
                 Some(place) => place.copy_from_slice(&made.bytes),
                 None => {
                     self.drops.add(DropReason::TunWriteFailed);
                     continue;
                 }
             }
-            let packet = Packet::new(&mut self.frame, HEADROOM..end);
+            let packet = Packet::new(&mut self.made, HEADROOM..end);
             self.outlet.write(&mut self.drops, packet)?;
         }
         Ok(())
     }
+}
+
+/// Translates a packet, and hands what becomes of it to the kernel.
+fn translate(
+    engine: &mut Engine,
+    outlet: &mut Outlet,
+    drops: &mut Drops,
+    now: Instant,
+    mut packet: Packet<'_>,
+) -> Result<(), DatapathError> {
+    let verdict = match Family::of(packet.bytes()) {
+        Some(Family::V6) => engine.handle_inside(now, &mut packet),
+        Some(Family::V4) => engine.handle_outside(now, &mut packet),
+        None => {
+            drops.add(DropReason::NotForUs);
+            return Ok(());
+        }
+    };
+    if verdict == Verdict::Forward { outlet.write(drops, packet) } else { Ok(()) }
+}
+
+/// Whether this is one whole datagram.
+fn is_datagram(bytes: &[u8], offload: Offload) -> bool {
+    let is_udp = |layout: Layout| layout.protocol == protocol::UDP && !layout.is_fragment;
+    offload.segments.is_none() && Layout::of(bytes).is_ok_and(is_udp)
 }
 
 /// What the kernel tells every neighbour on a link that it takes for one of its own.
