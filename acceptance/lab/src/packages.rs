@@ -19,9 +19,10 @@ pub enum Purpose {
 }
 
 /// A package and the program of it that the lab runs.
-const LAB: [(&str, &str); 10] = [
+const LAB: [(&str, &str); 11] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
+    ("conntrack", "conntrack"),
     ("wireguard-tools", "wg-quick"),
     ("wireguard-go", "wireguard-go"),
     ("iputils-ping", "ping"),

@@ -45,6 +45,15 @@ impl Site {
         self.terraform.apply()
     }
 
+    /// Adds these lines to the gateway's configuration, in place of earlier ones, and applies.
+    ///
+    /// # Errors
+    /// Terraform's.
+    pub fn set_gateway_options(&mut self, options: &str) -> Result<String> {
+        self.terraform.set_gateway_options(options)?;
+        self.terraform.apply()
+    }
+
     /// Starts the translator on the Pi.
     ///
     /// # Errors

@@ -100,6 +100,15 @@ impl Terraform {
         self.write("terraform.tfvars.json", &Value::Object(self.variables.clone()).to_string())
     }
 
+    /// Adds these lines to the gateway of the configuration, in place of earlier ones.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn set_gateway_options(&self, options: &str) -> Result<()> {
+        let key = "public_key = var.gateway_public_key\n";
+        self.write("main.tf", &MAIN.replacen(key, &format!("{key}{options}\n"), 1))
+    }
+
     /// The servers that shall exist from the next apply on.
     ///
     /// # Errors

@@ -10,17 +10,18 @@ mod reconcile;
 mod route;
 mod snapshot;
 pub(crate) mod standalone;
+mod steered;
 mod task;
 mod worker;
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use contract::{Gateway, Name, PrivateKey};
 use nat64::Engine;
 use tunnel::{BindError, Socket};
 
+use crate::network::Machine;
 use crate::tun::Tun;
 use engine_work::EngineWork;
 use task::Task;
@@ -51,8 +52,8 @@ pub(crate) struct Start {
     /// A changed key needs a new datapath: every session dies with it anyway.
     pub(crate) private_key: PrivateKey,
     pub(crate) gateway: Gateway,
-    /// This machine's own IPv4 addresses, which no peer may reach.
-    pub(crate) own_addresses: Vec<Ipv4Addr>,
+    /// Whose addresses no peer may reach, and whose uplink may be shared.
+    pub(crate) machine: Machine,
     /// Unpredictable; port and identifier choices come from it.
     pub(crate) seed: [u8; 32],
     /// UDP; 0 takes any free one.
@@ -87,9 +88,9 @@ pub(crate) async fn start(start: Start) -> Result<Handle, DatapathError> {
 impl Handle {
     /// Follows a changed document. Peers that did not change keep their sessions; so do those of which only the
     /// endpoint changed. Says that nothing changed when the datapath is dead, which [`Handle::stopped`] reports.
-    pub(crate) async fn apply(&self, gateway: Gateway, own_addresses: Vec<Ipv4Addr>) -> Applied {
+    pub(crate) async fn apply(&self, gateway: Gateway, machine: Machine) -> Applied {
         let gateway = Box::new(gateway);
-        self.task.ask(|answer| Command::Apply { gateway, own_addresses, answer }).await.unwrap_or_default()
+        self.task.ask(|answer| Command::Apply { gateway, machine, answer }).await.unwrap_or_default()
     }
 
     /// How things are now. Empty when the datapath is dead.

@@ -112,6 +112,10 @@ pub(crate) enum Error {
     #[error("ipv4_prefix {prefix}: this machine has a route for {taken} already; set another ipv4_prefix in Terraform")]
     RouteTaken { prefix: Ipv4Net, taken: Ipv4Net },
     #[error(
+        "pool4 {prefix}: this machine has a route for it already; remove that, or name another prefix in Terraform"
+    )]
+    PoolTaken { prefix: Ipv4Net },
+    #[error(
         "the kernel refused to {action}: {reason}; check ip address, ip route and ip -6 rule for what is in the way"
     )]
     Netlink { action: &'static str, reason: String },
@@ -168,6 +172,7 @@ impl Error {
             | Self::SocketInUse(_)
             | Self::Control { .. }
             | Self::RouteTaken { .. }
+            | Self::PoolTaken { .. }
             | Self::Netlink { .. }
             | Self::Nft(_)
             | Self::Forwarding(_)

@@ -7,6 +7,7 @@ mod cli;
 mod control;
 mod datapath;
 mod document_status;
+mod egress;
 mod error;
 mod keys;
 mod last_good;

@@ -6,28 +6,33 @@
 
 mod forwarding;
 mod link;
+mod machine;
 mod monitor;
 mod netlink;
 mod next_hops;
 mod nft;
 mod own_addresses;
+mod own_source;
 mod pools;
 mod requirements;
+mod reserved_ports;
 mod surroundings;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use contract::Gateway;
+use contract::{Gateway, PortRange};
 use ipnet::Ipv4Net;
 
+use crate::egress::Outside;
 use crate::error::Error;
 use forwarding::Forwarding;
 use link::Link;
 use nft::Table;
+use reserved_ports::ReservedPorts;
 
+pub(crate) use machine::Machine;
 pub(crate) use monitor::Monitor;
 pub(crate) use next_hops::NextHops;
-pub(crate) use own_addresses::own_addresses;
 pub(crate) use pools::{accept_own_source, route_pools};
 pub(crate) use requirements::{Needs, check_requirements};
 pub(crate) use surroundings::Surroundings;
@@ -41,25 +46,52 @@ pub(crate) struct Plan {
     /// The gateway itself inside the tunnels.
     pub(crate) address6: Ipv6Addr,
     pub(crate) address4: Ipv4Addr,
-    /// What the engine translates to; masqueraded on its way out.
-    pub(crate) pool4: Ipv4Addr,
-    /// The peers' addresses, `address4` and `pool4`.
+    /// An address that nobody has: what the engine translates to where the kernel masquerades, and through which it is
+    /// spoken to where it shares the uplink's address.
+    pub(crate) inner_pool4: Ipv4Addr,
+    /// The peers' addresses, `address4` and `inner_pool4`.
     pub(crate) ipv4_prefix: Ipv4Net,
+    /// How translated packets leave.
+    pub(crate) outside: Outside,
+    /// Private destinations that peers may reach.
+    pub(crate) allow: Vec<Ipv4Net>,
+    /// Destinations that they may not.
+    pub(crate) home_addresses: Vec<Ipv4Addr>,
     /// Of the tunnels, in bytes: what the gateway's own packets to a peer may have.
     pub(crate) mtu: u16,
 }
 
 impl Plan {
     /// The plan for a gateway behind a TUN interface.
-    pub(crate) fn new(name: &str, index: u32, gateway: &Gateway) -> Self {
+    pub(crate) fn new(name: &str, index: u32, gateway: &Gateway, machine: &Machine) -> Self {
+        let policy = gateway.policy.clone().unwrap_or_default();
         Self {
             name: name.to_owned(),
             index,
             address6: gateway.address6,
             address4: gateway.address4(),
-            pool4: gateway.pool4(),
+            inner_pool4: gateway.pool4(),
             ipv4_prefix: gateway.ipv4_prefix,
+            outside: Outside::of(gateway, machine.uplink),
+            allow: policy.allow,
+            home_addresses: policy.home_addresses,
             mtu: gateway.mtu,
+        }
+    }
+
+    /// Prefixes that are routed to the interface because others route them to this machine.
+    fn routed(&self) -> &[Ipv4Net] {
+        match &self.outside {
+            Outside::Masquerade { .. } | Outside::Shared { .. } => &[],
+            Outside::Routed { pool4 } => pool4,
+        }
+    }
+
+    /// Ports of this machine that are the engine's.
+    fn taken_ports(&self) -> Option<PortRange> {
+        match &self.outside {
+            Outside::Masquerade { .. } | Outside::Routed { .. } => None,
+            Outside::Shared { ports, .. } => Some(*ports),
         }
     }
 }
@@ -69,6 +101,7 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Network {
     link: Link,
+    reserved_ports: Option<ReservedPorts>,
     _forwarding: Forwarding,
     table: Table,
 }
@@ -83,16 +116,34 @@ impl Network {
         link::refuse_second_instance(&handle, plan.index).await?;
         let table = Table::install(plan)?;
         let forwarding = Forwarding::switch_on()?;
+        let reserved_ports = plan.taken_ports().and_then(ReservedPorts::reserve);
         let link = Link::set_up(&handle, plan).await?;
-        Ok(Self { link, _forwarding: forwarding, table })
+        Ok(Self { link, reserved_ports, _forwarding: forwarding, table })
     }
 
-    /// Follows a changed tunnel MTU (bytes) without disturbing anything.
+    /// Follows a changed plan for the same interface and the same addresses, without disturbing anything else.
     ///
     /// # Errors
-    /// [`Error::Netlink`].
-    pub(crate) async fn set_mtu(&mut self, mtu: u16) -> Result<(), Error> {
-        self.link.set_mtu(&netlink::connect()?, mtu).await
+    /// What could not be done; then everything is as the old plan has it.
+    pub(crate) async fn follow(&mut self, plan: &Plan) -> Result<(), Error> {
+        let old = self.link.plan().clone();
+        let outcome = self.change(plan).await;
+        if outcome.is_err()
+            && let Err(error) = self.change(&old).await
+        {
+            tracing::error!("the network is neither as it was nor as it should be: {}", error.line());
+        }
+        outcome
+    }
+
+    async fn change(&mut self, plan: &Plan) -> Result<(), Error> {
+        self.table.replace(plan)?;
+        if plan.taken_ports() != self.reserved_ports.as_ref().map(ReservedPorts::ports) {
+            // What was reserved goes first: the new guard must not take it for somebody else's.
+            self.reserved_ports = None;
+            self.reserved_ports = plan.taken_ports().and_then(ReservedPorts::reserve);
+        }
+        self.link.follow(&netlink::connect()?, plan).await
     }
 
     /// Puts back what others may have taken away by accident: the fence.

@@ -40,7 +40,7 @@ fn write_page(page: &mut String, report: &Report) -> fmt::Result {
         page,
         "interface  {interface}: {address6}, {address4}; tunnels of {mtu_bytes} bytes from UDP port {listen_port}; {offload}"
     )?;
-    writeln!(page, "translates {pool6} to IPv4, from {pool4} (masqueraded)")?;
+    writeln!(page, "translates {pool6} to IPv4, from {pool4}")?;
     write_peers(page, peers)?;
     write_tables(page, traffic)?;
     write_counters(page, traffic)
@@ -208,7 +208,7 @@ mod tests {
                 pool6: gateway.pool6,
                 address6: gateway.address6,
                 address4: gateway.address4(),
-                pool4: gateway.pool4(),
+                pool4: "198.18.255.254 (masqueraded)".to_owned(),
                 mtu_bytes: gateway.mtu,
             },
             document: DocumentReport {

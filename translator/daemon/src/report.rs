@@ -104,7 +104,8 @@ pub(crate) struct GatewayReport {
     pub(crate) pool6: Pool6,
     pub(crate) address6: Ipv6Addr,
     pub(crate) address4: Ipv4Addr,
-    pub(crate) pool4: Ipv4Addr,
+    /// Whose addresses and ports translated packets leave from, and how.
+    pub(crate) pool4: String,
     pub(crate) mtu_bytes: u16,
 }
 

@@ -11,7 +11,7 @@ use crate::datapath::Snapshot;
 use crate::document_status::DocumentStatus;
 use crate::error::Error;
 use crate::last_good::LastGood;
-use crate::network::{Needs, check_requirements};
+use crate::network::{Monitor, Needs, check_requirements};
 use crate::report::{GatewayReport, Report};
 use crate::service::{Options, Service};
 use crate::signals::Signals;
@@ -37,6 +37,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     check_requirements(Needs::Nftables)?;
     let control = Control::bind(&args.control.socket)?;
     let document = DocumentStatus::new(started, args.state.clone(), config.serial, refused.as_ref());
+    // Before the first look at the network: no change may fall between the two.
+    let monitor = Monitor::start()?;
     let options = Options { tun: args.tun, listen_port: args.listen_port };
     let service = Service::start(options, config).await?;
     source.remember(service.config());
@@ -44,7 +46,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     systemd::ready(&document.sentence());
 
     let translator = Translator { source, document, started };
-    translator.serve(service, Events::new(signals, watch, control)).await
+    translator.serve(service, Events::new(signals, watch, control, monitor)).await
 }
 
 fn source(args: &RunArgs) -> Source {
@@ -78,6 +80,7 @@ impl Translator {
                 }
                 Event::Document => service = self.reload(service).await?,
                 Event::LookAround => service.look_around().await,
+                Event::Network => service.look_at_addresses().await,
                 Event::Query(query) => {
                     let response = self.answer(query.request, &service).await;
                     // Who asked may be gone.
@@ -159,7 +162,7 @@ impl Translator {
             pool6: gateway.pool6,
             address6: gateway.address6,
             address4: gateway.address4(),
-            pool4: gateway.pool4(),
+            pool4: service.outside().to_string(),
             mtu_bytes: gateway.mtu,
         }
     }
@@ -177,6 +180,8 @@ enum Event {
     Document,
     /// Time to see what others did to this machine's network.
     LookAround,
+    /// Addresses or routes of this machine changed.
+    Network,
     /// Somebody asks.
     Query(Query),
     /// systemd wants a sign of life.
@@ -187,15 +192,16 @@ struct Events {
     signals: Signals,
     watch: Watch,
     control: Control,
+    monitor: Monitor,
     look_around: Interval,
     watchdog: Watchdog,
 }
 
 impl Events {
-    fn new(signals: Signals, watch: Watch, control: Control) -> Self {
+    fn new(signals: Signals, watch: Watch, control: Control, monitor: Monitor) -> Self {
         let mut look_around = interval(LOOK_AROUND_EVERY);
         look_around.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { signals, watch, control, look_around, watchdog: Watchdog::new() }
+        Self { signals, watch, control, monitor, look_around, watchdog: Watchdog::new() }
     }
 
     /// The next event. In order of importance: a busy control socket must not delay the end.
@@ -209,6 +215,7 @@ impl Events {
             _ = self.signals.hang_up.recv() => Event::Reload,
             () = self.watch.changed() => Event::Document,
             _ = self.look_around.tick() => Event::LookAround,
+            () = self.monitor.changed() => Event::Network,
             query = self.control.next() => Event::Query(query),
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! Invariant: a service runs on one [`Config`]; when it is gone, so is everything that it created.
 
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use contract::Name;
@@ -10,8 +9,9 @@ use nat64::Engine;
 use tokio::time::timeout;
 
 use crate::datapath::{self, Applied, Handle, Snapshot, Start};
+use crate::egress::Outside;
 use crate::error::Error;
-use crate::network::{Network, Plan, own_addresses};
+use crate::network::{Machine, Network, Plan};
 use crate::source::Config;
 use crate::tun::Tun;
 
@@ -34,7 +34,7 @@ pub(crate) struct Service {
     options: Options,
     plan: Plan,
     config: Config,
-    own_addresses: Vec<Ipv4Addr>,
+    machine: Machine,
 }
 
 impl Service {
@@ -44,21 +44,21 @@ impl Service {
     /// The first thing that could not be done; what was done before it is undone.
     pub(crate) async fn start(options: Options, config: Config) -> Result<Self, Error> {
         let tun = Tun::open(&options.tun, TUN_MTU)?;
-        let plan = Plan::new(tun.name(), tun.index(), &config.gateway);
+        let machine = Machine::read(tun.index()).await?;
+        let plan = Plan::new(tun.name(), tun.index(), &config.gateway, &machine);
         let network = Network::set_up(&plan).await?;
-        let own_addresses = own_addresses(plan.index).await?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
         let start = Start {
             tun,
             private_key: config.private_key.clone(),
             gateway: config.gateway.clone(),
-            own_addresses: own_addresses.clone(),
+            machine: machine.clone(),
             seed,
             listen_port: options.listen_port,
         };
         let datapath = datapath::start(start).await.map_err(|error| Error::Datapath(error.to_string()))?;
-        Ok(Self { datapath, network, options, plan, config, own_addresses })
+        Ok(Self { datapath, network, options, plan, config, machine })
     }
 
     /// Takes everything down; what it ran on.
@@ -92,19 +92,30 @@ impl Service {
         self.apply_to_datapath().await;
     }
 
-    /// Notices what others did to this machine's network: puts our rules back, and refuses new addresses as destinations.
+    /// Notices what others did to this machine's network: puts our rules back, and looks at its addresses.
     pub(crate) async fn look_around(&mut self) {
         if let Err(error) = self.network.keep() {
             tracing::error!("peers can reach services on this machine: {}", error.line());
         }
-        match own_addresses(self.plan.index).await {
-            Ok(addresses) if addresses == self.own_addresses => {}
-            Ok(addresses) => {
-                tracing::info!("this machine's addresses changed; peers can reach none of them");
-                self.own_addresses = addresses;
-                self.apply_to_datapath().await;
+        self.look_at_addresses().await;
+    }
+
+    /// Refuses this machine's new addresses as destinations, and follows the uplink's if it is shared.
+    pub(crate) async fn look_at_addresses(&mut self) {
+        let machine = match Machine::read(self.plan.index).await {
+            Ok(machine) if machine == self.machine => return,
+            Ok(machine) => machine,
+            Err(error) => return tracing::warn!("this machine's addresses are unknown: {}", error.line()),
+        };
+        tracing::info!("this machine's addresses changed; peers can reach none of them");
+        let before = std::mem::replace(&mut self.machine, machine);
+        match self.follow_plan(&self.plan_for(&self.config)).await {
+            Ok(()) => self.apply_to_datapath().await,
+            Err(error) => {
+                tracing::error!("packets still leave from an old address: {}", error.line());
+                // Tried again the next time.
+                self.machine = before;
             }
-            Err(error) => tracing::warn!("this machine's addresses are unknown: {}", error.line()),
         }
     }
 
@@ -130,6 +141,11 @@ impl Service {
         &self.config
     }
 
+    /// How translated packets leave now.
+    pub(crate) fn outside(&self) -> &Outside {
+        &self.plan.outside
+    }
+
     pub(crate) fn interface(&self) -> &str {
         &self.plan.name
     }
@@ -143,10 +159,7 @@ impl Service {
     }
 
     async fn apply(&mut self, config: Config) -> Result<(), Error> {
-        if config.gateway.mtu != self.plan.mtu {
-            self.network.set_mtu(config.gateway.mtu).await?;
-            self.plan.mtu = config.gateway.mtu;
-        }
+        self.follow_plan(&self.plan_for(&config)).await?;
         let changed = config.gateway != self.config.gateway;
         self.config = config;
         if changed {
@@ -155,8 +168,25 @@ impl Service {
         Ok(())
     }
 
+    fn plan_for(&self, config: &Config) -> Plan {
+        Plan::new(&self.plan.name, self.plan.index, &config.gateway, &self.machine)
+    }
+
+    /// Changes the kernel's side; nothing flows by the new plan before the datapath knows of it too.
+    async fn follow_plan(&mut self, plan: &Plan) -> Result<(), Error> {
+        if *plan == self.plan {
+            return Ok(());
+        }
+        self.network.follow(plan).await?;
+        if plan.outside != self.plan.outside {
+            tracing::info!("packets leave from {}", plan.outside);
+        }
+        self.plan = plan.clone();
+        Ok(())
+    }
+
     async fn apply_to_datapath(&self) {
-        let applied = self.datapath.apply(self.config.gateway.clone(), self.own_addresses.clone()).await;
+        let applied = self.datapath.apply(self.config.gateway.clone(), self.machine.clone()).await;
         let Applied { added, changed, removed } = &applied;
         for (names, what) in [(added, "added"), (changed, "changed"), (removed, "removed")] {
             if !names.is_empty() {

@@ -1,11 +1,15 @@
 //! What a server must not do: pretend to be another one, or reach anything at home.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use anyhow::Result;
 use lab::site::on_site;
 use lab::topology::{HOME_LAN, PI, PI_LAN, WEB};
-use lab::{Server, Site};
+use lab::{Server, Site, wait};
+
+/// How long a translator may take to follow an apply.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// One ping that nobody may answer, from an address the server does not own.
 fn ping_from(server: &Server, source: &str, destination: &str) -> Result<bool> {
@@ -94,6 +98,34 @@ fn a_server_cannot_send_mail_from_the_home_s_address() {
 }
 
 #[test]
+fn a_policy_opens_closes_and_bounds_while_the_tunnels_stay() {
+    on_site(|site| {
+        let _page = site.lab.serve_page(&site.lab.home, "::", "the router of the home")?;
+        let web = site.with_connected_server("web")?;
+        let (router, page) = (format!("http://[64:ff9b::{HOME_LAN}]/"), "http://web.example/");
+        let handshake = web.latest_handshake()?;
+        assert!(!web.reaches(&router)?, "private, and so refused");
+
+        site.set_gateway_options(&format!("policy {{\n allow = [\"{HOME_LAN}\"]\n denied_ports = [\"tcp/80\"]\n }}"))?;
+        wait::until("the port to be denied", LIMIT, || Ok((!web.reaches(page)?).then_some(())))?;
+        assert!(!web.reaches(&router)?, "allowed, but not this port");
+        site.set_gateway_options(&format!("policy {{\n allow = [\"{HOME_LAN}\"]\n }}"))?;
+        wait::until("the way to the router", LIMIT, || Ok(web.reaches(&router)?.then_some(())))?;
+        web.curl(page)?;
+        assert!(!web.reaches(&format!("http://[64:ff9b::{PI_LAN}]/"))?, "its neighbour is still private");
+        site.set_gateway_options(&format!("policy {{\n home_addresses = [\"{WEB}\"]\n }}"))?;
+        wait::until("the address to be the home's", LIMIT, || Ok((!web.reaches(page)?).then_some(())))?;
+
+        assert!(site.translator()?.dropped("destination_own_address")? >= 1);
+        assert!(!web.reaches(&router)?, "no longer allowed");
+        site.set_gateway_options("")?;
+        wait::until("everything to be as before", LIMIT, || Ok(web.reaches(page)?.then_some(())))?;
+        assert_eq!(web.latest_handshake()?, handshake, "the tunnel was never made again");
+        Ok(())
+    });
+}
+
+#[test]
 fn nothing_at_home_can_be_reached_by_any_form_of_address() {
     on_site(|site| {
         let _router = site.lab.serve_page(&site.lab.home, "::", "the router of the home")?;
@@ -104,9 +136,10 @@ fn nothing_at_home_can_be_reached_by_any_form_of_address() {
         let web = site.with_connected_server("web")?;
         let gateway = site.translator()?.status()?["gateway"].take();
         let own = |key: &str| gateway[key].as_str().unwrap().to_owned();
+        let pool4 = own("pool4").trim_end_matches(" (masqueraded)").to_owned();
 
         let mut hosts = vec!["rebinding.example".to_owned(), format!("[{PI}]"), "[2001:db8:4000:1::1]".to_owned()];
-        for address in [HOME_LAN.to_string(), PI_LAN.to_string(), own("address4"), own("pool4")] {
+        for address in [HOME_LAN.to_string(), PI_LAN.to_string(), own("address4"), pool4] {
             hosts.extend([format!("[64:ff9b::{address}]"), address]);
         }
         hosts.push(format!("[{}]", own("address6")));

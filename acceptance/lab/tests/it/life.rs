@@ -19,7 +19,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) fn network_of(host: &Host) -> Result<Vec<String>> {
     let text = host.script(
         "ip address; ip route show table all; ip -6 route show table all; ip rule; ip -6 rule; nft list ruleset
-         grep . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; ss -lnu",
+         grep '' /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_local_reserved_ports /proc/sys/net/ipv6/conf/all/forwarding; ss -lnu",
     )?;
     // The remaining life of an address counts down by itself.
     Ok(text.lines().filter(|line| !line.contains("valid_lft")).map(str::to_owned).collect())

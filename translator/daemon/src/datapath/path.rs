@@ -15,10 +15,10 @@ use packet::segment::Parts;
 use packet::{HEADROOM, Packet, virtio};
 use tunnel::{Outcome, Received, Sent, Socket, Tunnels};
 
-use super::DatapathError;
 use super::drops::{DropReason, Drops};
 use super::outlet::Outlet;
 use super::route::{Addresses, Route, destination};
+use super::{DatapathError, steered};
 use crate::tun::{Port, Read};
 
 /// The most frames of one batch: the other directions get their turn after it.
@@ -162,9 +162,14 @@ impl Path {
         let Ok(offload) = virtio::decode(header, bytes) else { return self.drops.add(DropReason::TunMalformed) };
         let mut packet = Packet::new(&mut self.frame, HEADROOM..FRAME_AT + len);
         packet.offload = offload;
+        if let Route::EngineAt(destination) = route {
+            steered::restore(&mut packet, destination);
+        }
         match route {
-            Route::Engine if self.engine.handle_outside(now, &mut packet) != Verdict::Forward => return,
-            Route::Engine | Route::Tunnels => {}
+            Route::Engine | Route::EngineAt(_) if self.engine.handle_outside(now, &mut packet) != Verdict::Forward => {
+                return;
+            }
+            Route::Engine | Route::EngineAt(_) | Route::Tunnels => {}
             Route::Nowhere(reason) => return self.drops.add(reason),
         }
         let (Ok(parts), Some(destination)) = (Parts::of(&packet), destination(packet.bytes())) else {

@@ -8,13 +8,15 @@ use packet::ipv6::Ipv6;
 use packet::{Family, Layout, protocol};
 
 use super::drops::DropReason;
+use crate::egress::Outside;
+use crate::network::Machine;
 
 /// The gateway's addresses that decide where a packet goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addresses {
     address6: Ipv6Addr,
     address4: Ipv4Addr,
-    pool4: Ipv4Addr,
+    outside: Outside,
     /// The tunnels' own UDP port.
     listen_port: u16,
 }
@@ -24,6 +26,8 @@ pub(super) struct Addresses {
 pub(super) enum Route {
     /// It answers something the engine translated.
     Engine,
+    /// The same, and this was its destination before the kernel led it to us.
+    EngineAt(Ipv4Addr),
     /// The gateway itself speaks to a peer.
     Tunnels,
     Nowhere(DropReason),
@@ -38,8 +42,9 @@ pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
 }
 
 impl Addresses {
-    pub(super) fn of(gateway: &Gateway, listen_port: u16) -> Self {
-        Self { address6: gateway.address6, address4: gateway.address4(), pool4: gateway.pool4(), listen_port }
+    pub(super) fn of(gateway: &Gateway, machine: &Machine, listen_port: u16) -> Self {
+        let outside = Outside::of(gateway, machine.uplink);
+        Self { address6: gateway.address6, address4: gateway.address4(), outside, listen_port }
     }
 
     /// Whether a peer speaks to the gateway itself.
@@ -57,10 +62,12 @@ impl Addresses {
     }
 
     fn route_v4(&self, packet: &[u8]) -> Route {
-        match Ipv4::parse(packet) {
-            Ok(ip) if ip.destination() == self.pool4 => Route::Engine,
-            Ok(ip) if ip.source() == self.address4 => Route::Tunnels,
-            Ok(_) | Err(_) => Route::Nowhere(DropReason::NotForUs),
+        let Ok(ip) = Ipv4::parse(packet) else { return Route::Nowhere(DropReason::NotForUs) };
+        match self.outside.engine_destination(ip.destination()) {
+            Some(destination) if destination == ip.destination() => Route::Engine,
+            Some(destination) => Route::EngineAt(destination),
+            None if ip.source() == self.address4 => Route::Tunnels,
+            None => Route::Nowhere(DropReason::NotForUs),
         }
     }
 
@@ -93,7 +100,7 @@ mod tests {
     }
 
     fn check_from_port(port: u16, source: &str, destination: &str, expected: Route) {
-        let addresses = Addresses::of(&gateway(), LISTEN_PORT);
+        let addresses = Addresses::of(&gateway(), &Machine::default(), LISTEN_PORT);
         let udp = [&port.to_be_bytes()[..], &[0, 53, 0, 8, 0, 0]].concat();
         let packet = match (source.parse().unwrap(), destination.parse().unwrap()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -114,6 +121,20 @@ mod tests {
     fn answers_from_ipv4_go_to_the_engine() {
         check("192.0.2.1", "198.18.255.254", Route::Engine);
         check("198.18.0.1", "198.18.255.254", Route::Engine);
+    }
+
+    #[test]
+    fn answers_to_a_shared_uplink_come_through_another_address() {
+        let egress = contract::Egress::Shared { ports: contract::PortRange::default() };
+        let uplink = Ipv4Addr::new(192, 168, 178, 10);
+        let machine = Machine { uplink: Some(uplink), ..Machine::default() };
+        let addresses = Addresses::of(&Gateway { egress, ..gateway() }, &machine, LISTEN_PORT);
+        let packet = |destination: [u8; 4]| {
+            [&[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1][..], &destination].concat()
+        };
+
+        assert_eq!(addresses.route(&packet([198, 18, 255, 254])), Route::EngineAt(uplink));
+        assert_eq!(addresses.route(&packet(uplink.octets())), Route::Nowhere(DropReason::NotForUs));
     }
 
     #[test]
@@ -139,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_no_ip_packet_goes_nowhere() {
-        let addresses = Addresses::of(&gateway(), LISTEN_PORT);
+        let addresses = Addresses::of(&gateway(), &Machine::default(), LISTEN_PORT);
 
         for bytes in [&[][..], &[0x45; 5], &[0x60; 39], &[0xff; 60]] {
             assert_eq!(addresses.route(bytes), Route::Nowhere(DropReason::NotForUs));
@@ -148,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_gateway_is_spoken_to_by_both_its_addresses_and_no_other() {
-        let addresses = Addresses::of(&gateway(), LISTEN_PORT);
+        let addresses = Addresses::of(&gateway(), &Machine::default(), LISTEN_PORT);
         let is_gateway = |address: &str| addresses.is_gateway(address.parse().unwrap());
 
         assert!(is_gateway("fd64:ff9b::1") && is_gateway("198.18.0.1"));

@@ -1,11 +1,11 @@
 //! The task that owns a datapath: waits for packets, time and commands, and answers the latter.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
-use contract::{Gateway, Name, Peer, PublicKey};
-use nat64::{Engine, Pool4, Protocol};
+use contract::{DeniedPort, Gateway, Name, Peer, PublicKey, Transport};
+use nat64::{Engine, Limits, Protocol};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -17,19 +17,15 @@ use super::reconcile::{Changes, changes};
 use super::route::Addresses;
 use super::snapshot::offload;
 use super::{Applied, DatapathError, PeerSnapshot, Snapshot, Start, Traffic};
+use crate::egress::Outside;
+use crate::network::Machine;
 
 /// Of the TUN interface and, for all the engine knows, the way beyond it, in bytes.
 const OUTSIDE_MTU: u16 = 1500;
 
-/// The first port that unprivileged programs may use; NATs keep to those (RFC 6056 §3.2).
-const FIRST_PORT: u16 = 1024;
-
-/// Mail to other people's mail servers: a home's address is not to be listed for what a server sends.
-const DENIED_PORTS: [(Protocol, u16); 1] = [(Protocol::Tcp, 25)];
-
 /// What the owner of a [`Handle`](super::Handle) may ask for. No answer means that the owner has stopped waiting.
 pub(super) enum Command {
-    Apply { gateway: Box<Gateway>, own_addresses: Vec<Ipv4Addr>, answer: oneshot::Sender<Applied> },
+    Apply { gateway: Box<Gateway>, machine: Machine, answer: oneshot::Sender<Applied> },
     Snapshot { answer: oneshot::Sender<Snapshot> },
     Engine(EngineWork),
 }
@@ -54,14 +50,14 @@ enum Event {
 impl Worker {
     /// Puts the parts together and dials the peers.
     pub(super) fn new(start: Start, socket: Socket, now: Instant) -> Result<Self, DatapathError> {
-        let Start { tun, private_key, gateway, own_addresses, seed, listen_port: _ } = start;
+        let Start { tun, private_key, gateway, machine, seed, listen_port: _ } = start;
         let listen_port = socket.local_port().map_err(DatapathError::Socket)?;
         let offload = tun.offload();
         let port = tun.into_port().map_err(DatapathError::Register)?;
-        let engine_config = engine_config(&gateway, own_addresses);
+        let engine_config = engine_config(&gateway, &machine);
         let engine = Engine::new(engine_config.clone(), seed, now);
         let tunnels = Tunnels::new(&private_key, gateway.mtu, now);
-        let path = Path::new(port, socket, tunnels, engine, Addresses::of(&gateway, listen_port));
+        let path = Path::new(port, socket, tunnels, engine, Addresses::of(&gateway, &machine, listen_port));
         let mut worker = Self { path, engine_config, listen_port, offload, gateway };
         let first = changes(None, &worker.gateway);
         worker.follow(now, &first);
@@ -101,8 +97,8 @@ impl Worker {
 
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Apply { gateway, own_addresses, answer } => {
-                let _ = answer.send(self.apply(now, *gateway, own_addresses));
+            Command::Apply { gateway, machine, answer } => {
+                let _ = answer.send(self.apply(now, *gateway, &machine));
             }
             Command::Snapshot { answer } => {
                 let _ = answer.send(self.snapshot(now));
@@ -111,14 +107,14 @@ impl Worker {
         }
     }
 
-    fn apply(&mut self, now: Instant, gateway: Gateway, own_addresses: Vec<Ipv4Addr>) -> Applied {
-        let engine_config = engine_config(&gateway, own_addresses);
+    fn apply(&mut self, now: Instant, gateway: Gateway, machine: &Machine) -> Applied {
+        let engine_config = engine_config(&gateway, machine);
         if engine_config != self.engine_config {
             self.path.engine.reconfigure(now, engine_config.clone());
             self.engine_config = engine_config;
         }
         self.path.tunnels.set_mtu(gateway.mtu);
-        self.path.addresses = Addresses::of(&gateway, self.listen_port);
+        self.path.addresses = Addresses::of(&gateway, machine, self.listen_port);
         let changes = changes(Some(&self.gateway), &gateway);
         self.follow(now, &changes);
         self.gateway = gateway;
@@ -169,10 +165,12 @@ fn peer_snapshot(now: Instant, name: &Name, peer: &Peer, stats: &BTreeMap<Public
     }
 }
 
-fn engine_config(gateway: &Gateway, own_addresses: Vec<Ipv4Addr>) -> nat64::Config {
+fn engine_config(gateway: &Gateway, machine: &Machine) -> nat64::Config {
+    let policy = gateway.policy.clone().unwrap_or_default();
+    let limits = Limits::default();
     nat64::Config {
         pool6: vec![gateway.pool6],
-        pool4: vec![Pool4 { address: gateway.pool4(), ports: FIRST_PORT..=u16::MAX }],
+        pool4: Outside::of(gateway, machine.uplink).pool4(),
         ipv4_peers: gateway.ipv4_prefix,
         address6: gateway.address6,
         address4: gateway.address4(),
@@ -180,10 +178,24 @@ fn engine_config(gateway: &Gateway, own_addresses: Vec<Ipv4Addr>) -> nat64::Conf
         mtu4: OUTSIDE_MTU,
         // The tunnel is the whole way to a peer.
         lowest_ipv6_mtu: gateway.mtu,
-        own_addresses,
+        own_addresses: machine.own_addresses.iter().chain(&policy.home_addresses).copied().collect(),
+        allow: policy.allow,
         // Servers reach one another over native IPv6, where their firewalls see who comes.
         hairpinning: nat64::Hairpinning::Off,
-        denied_ports: DENIED_PORTS.into(),
+        denied_ports: policy.denied_ports.iter().map(denied_port).collect(),
+        limits: Limits {
+            new_flows_per_second: policy.new_flows_per_second.unwrap_or(limits.new_flows_per_second),
+            sessions_per_peer: policy.flows_per_peer.unwrap_or(limits.sessions_per_peer),
+            ..limits
+        },
         ..nat64::Config::default()
     }
+}
+
+fn denied_port(denied: &DeniedPort) -> (Protocol, u16) {
+    let protocol = match denied.transport {
+        Transport::Tcp => Protocol::Tcp,
+        Transport::Udp => Protocol::Udp,
+    };
+    (protocol, denied.port)
 }

@@ -10,7 +10,9 @@ use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, 
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::{AddressMessageBuilder, Handle, IpVersion, LinkUnspec, RouteMessageBuilder};
 
+use super::own_source::{self, OwnSource};
 use super::{Plan, netlink};
+use crate::egress::Outside;
 use crate::error::Error;
 
 /// The routing table of the policy rule, and the mark by which a successor recognises a killed translator's rule.
@@ -30,17 +32,55 @@ impl Link {
         // From here on a failure drops the guard, which removes whatever of it is there.
         let link = Self { plan: plan.clone() };
         link.bring_up(handle).await?;
+        link.accept_own_source(handle).await?;
         link.add_addresses(handle).await?;
         link.add_routes(handle).await?;
+        link.add_pool(handle, plan.routed()).await?;
         link.add_rule(handle).await?;
         Ok(link)
     }
 
-    pub(super) async fn set_mtu(&mut self, handle: &Handle, mtu: u16) -> Result<(), Error> {
-        self.plan.mtu = mtu;
-        for route in [self.peers_route(), self.answers_route()] {
-            let refused = netlink::refused("change the MTU of a route");
-            handle.route().add(route).replace().execute().await.map_err(refused)?;
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Follows a plan in which the tunnels' MTU or the way out is another.
+    pub(super) async fn follow(&mut self, handle: &Handle, plan: &Plan) -> Result<(), Error> {
+        let old = std::mem::replace(&mut self.plan, plan.clone());
+        if old.mtu != plan.mtu {
+            for route in [self.peers_route(), self.answers_route()] {
+                let refused = netlink::refused("change the MTU of a route");
+                handle.route().add(route).replace().execute().await.map_err(refused)?;
+            }
+        }
+        if old.outside == plan.outside {
+            return Ok(());
+        }
+        self.accept_own_source(handle).await?;
+        for net in old.routed().iter().filter(|net| !plan.routed().contains(net)) {
+            // Somebody may have taken it away already.
+            let _ = handle.route().del(self.route4(*net).build()).execute().await;
+        }
+        let new: Vec<Ipv4Net> = plan.routed().iter().filter(|net| !old.routed().contains(net)).copied().collect();
+        self.add_pool(handle, &new).await
+    }
+
+    async fn accept_own_source(&self, handle: &Handle) -> Result<(), Error> {
+        let own_source = match self.plan.outside {
+            Outside::Shared { .. } => OwnSource::Accepted,
+            Outside::Masquerade { .. } | Outside::Routed { .. } => OwnSource::Refused,
+        };
+        own_source::set(handle, self.plan.index, own_source).await
+    }
+
+    /// Leads what is routed to this machine on to the engine.
+    async fn add_pool(&self, handle: &Handle, nets: &[Ipv4Net]) -> Result<(), Error> {
+        for net in nets {
+            let added = handle.route().add(self.route4(*net).build()).execute().await;
+            added.map_err(|error| match netlink::errno(&error) {
+                Some(libc::EEXIST) => Error::PoolTaken { prefix: *net },
+                Some(_) | None => netlink::refused("route pool4 into the interface")(error),
+            })?;
         }
         Ok(())
     }
@@ -72,7 +112,7 @@ impl Link {
 
     async fn add_routes(&self, handle: &Handle) -> Result<(), Error> {
         let plan = &self.plan;
-        let pool4 = Ipv4Net::from(plan.pool4);
+        let pool4 = Ipv4Net::from(plan.inner_pool4);
         for (route, destination) in [(self.peers_route(), plan.ipv4_prefix), (self.pool4_route(), pool4)] {
             handle.route().add(route).execute().await.map_err(|error| match netlink::errno(&error) {
                 Some(libc::EEXIST) => Error::RouteTaken { prefix: plan.ipv4_prefix, taken: destination },
@@ -98,7 +138,7 @@ impl Link {
 
     /// To the engine, which knows better than the kernel what is too large, and for whom.
     fn pool4_route(&self) -> RouteMessage {
-        self.route4(self.plan.pool4.into()).build()
+        self.route4(self.plan.inner_pool4.into()).build()
     }
 
     /// To every peer's IPv6 addresses, but only for what the gateway's own address says.
@@ -119,7 +159,8 @@ impl Link {
         if let Err(error) = remove_stale_rules(handle).await {
             tracing::error!("the policy rule stays behind: {}", error.line());
         }
-        for route in [self.answers_route(), self.pool4_route(), self.peers_route()] {
+        let routed = self.plan.routed().iter().map(|net| self.route4(*net).build());
+        for route in routed.chain([self.answers_route(), self.pool4_route(), self.peers_route()]) {
             let _ = handle.route().del(route).execute().await;
         }
         let address6 = AddressMessageBuilder::<Ipv6Addr>::new().index(self.plan.index).address(self.plan.address6, 128);

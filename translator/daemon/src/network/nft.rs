@@ -1,33 +1,17 @@
-//! Our own nftables table: masquerading for the engine's pool, and a fence around this machine and its LAN.
+//! Our own nftables table: the way out for the engine's pool, and a fence around this machine and its LAN.
 //!
 //! The engine refuses private destinations before any state exists; the rules refuse them again, so that one fault does not
 //! open the home. The table goes in and out in one transaction each and touches no other.
 
-use std::fmt::Write as _;
+mod rules;
+
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::Plan;
 use crate::error::{Error, Reason, one_line};
-
-/// Private and special-purpose destinations (IANA registry, RFC 6890): never through the tunnel, neither to the LAN nor out.
-const SPECIAL_PURPOSE: [&str; 14] = [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/3",
-];
+use rules::render;
 
 /// Makes the table exist, so that deleting it cannot fail, and deletes it with all that is in it.
 const REMOVE: &str = "table inet hetznat\ndelete table inet hetznat\n";
@@ -48,6 +32,16 @@ impl Table {
         let table = Self { nft: find_nft()?, rules: render(plan) };
         table.run(&table.rules)?;
         Ok(table)
+    }
+
+    /// Installs the rules of another plan in place of these, in one transaction.
+    pub(super) fn replace(&mut self, plan: &Plan) -> Result<(), Error> {
+        let rules = render(plan);
+        if rules != self.rules {
+            self.run(&rules)?;
+            self.rules = rules;
+        }
+        Ok(())
     }
 
     /// Puts the table back if somebody flushed it, as a reload of nftables.service does.
@@ -105,80 +99,9 @@ fn refused(stderr: &str) -> Error {
     }
 }
 
-/// The table for a plan. Chains come before those of other tables (`filter - 5`): what is dropped here nobody accepts.
-fn render(plan: &Plan) -> String {
-    let Plan { name, address6, address4, pool4, .. } = plan;
-    let mut text = String::from(REMOVE);
-    write!(
-        text,
-        r#"table inet hetznat {{
-	set bad4 {{
-		type ipv4_addr
-		flags interval
-		elements = {{ {bad4} }}
-	}}
-
-	chain input {{
-		type filter hook input priority filter - 5; policy accept;
-		iifname "{name}" jump input_from_peers
-	}}
-
-	chain input_from_peers {{
-		ct state invalid drop
-		meta nfproto ipv4 ip daddr != {address4} drop
-		meta nfproto ipv6 ip6 daddr != {address6} drop
-		icmp type echo-request limit rate over 20/second burst 20 packets drop
-		icmpv6 type echo-request limit rate over 20/second burst 20 packets drop
-		ct state established,related accept
-		meta l4proto {{ tcp, udp }} th dport 53 accept
-		icmp type echo-request accept
-		icmpv6 type echo-request accept
-		drop
-	}}
-
-	chain forward {{
-		type filter hook forward priority filter - 5; policy accept;
-		iifname "{name}" jump forward_out
-		oifname "{name}" jump forward_back
-	}}
-
-	chain forward_out {{
-		meta nfproto ipv6 drop
-		oifname "{name}" drop
-		ip saddr != {pool4} drop
-		ct state invalid drop
-		ip daddr @bad4 drop
-	}}
-
-	chain forward_back {{
-		meta nfproto ipv6 drop
-		ct state established,related accept
-		drop
-	}}
-
-	chain postrouting {{
-		type nat hook postrouting priority srcnat; policy accept;
-		iifname "{name}" oifname != "{name}" ip saddr {pool4} masquerade
-	}}
-}}
-"#,
-        bad4 = SPECIAL_PURPOSE.join(", "),
-    )
-    .expect("a String takes what is written to it");
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
-
-    #[test]
-    fn rules_of_a_gateway() {
-        let plan = Plan::new("hetznat0", 7, &testing::gateway());
-
-        insta::assert_snapshot!(render(&plan));
-    }
 
     #[test]
     fn the_reason_is_told_from_nft_s_paragraph() {
