@@ -19,7 +19,9 @@ use crate::attributes::{Link, Net4, Rotate};
 use crate::entry::{Owner, draw_key, list};
 use crate::list::{List, given};
 use crate::provider::Client;
-use dns64::Dns64;
+
+use self::dns64::Dns64;
+pub(crate) use self::dns64::attribute;
 use policy::Policy;
 
 const POOL6: &str = "64:ff9b::/96";

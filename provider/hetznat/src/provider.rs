@@ -7,7 +7,7 @@ use contract::{Document, Key};
 use tfplugin5::{Attr, Diagnostic, Diagnostics, Path, Provider, Resources, Step, model, optional};
 
 use crate::entry::Owner;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, attribute};
 use crate::peer::Peer;
 use crate::store::{EditError, Ledger};
 
@@ -110,9 +110,8 @@ pub(crate) fn diagnose(invalid: &contract::Invalid) -> Diagnostics {
 
 fn in_dns64(key: &Key) -> Step {
     match key {
-        Key::Name("prefixes") => Step::Attribute("prefix".to_owned()),
-        Key::Name("clients") => Step::Attribute("translate_for".to_owned()),
-        Key::Name(_) | Key::Index(_) => step(key),
+        Key::Name(name) => Step::Attribute(attribute(name).to_owned()),
+        Key::Index(_) => step(key),
     }
 }
 

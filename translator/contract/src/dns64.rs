@@ -1,5 +1,6 @@
 //! DNS64 at the gateway, as its author asks for it: whom it asks, who may ask it, and what it makes of the answers.
 
+mod anchor;
 mod domain;
 mod listen;
 mod matches;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::{Place, Pool6, place::Invalid};
 
+pub use anchor::{TrustAnchor, TrustAnchorError};
 pub use domain::{Domain, DomainError};
 pub use listen::{Listen, ListenError};
 pub use matches::{Match, MatchError};
@@ -27,6 +29,8 @@ pub struct Dns64 {
     pub listen: Vec<Listen>,
     /// Who may ask there. Peers may ask through their tunnels in any case.
     pub clients: Vec<IpNet>,
+    /// Keys to validate from, besides the root's.
+    pub trust_anchors: Vec<TrustAnchor>,
     /// What it makes of the answers.
     pub policy: Dns64Policy,
     /// Keys that this version does not know, kept as they are.
@@ -75,6 +79,8 @@ pub struct Dns64Prefix {
     pub clients: Option<Vec<Match>>,
     /// As [`Dns64Policy::exclude`], for this prefix.
     pub exclude: Option<Vec<Match>>,
+    /// Only for queries that desire recursion.
+    pub recursive_only: Option<bool>,
     /// Keys that this version does not know, kept as they are.
     pub other: BTreeMap<String, Value>,
 }
@@ -117,7 +123,15 @@ impl Dns64 {
 impl Dns64Prefix {
     /// A prefix without anything else.
     pub fn new(prefix: Pool6) -> Self {
-        Self { prefix, suffix: None, mapped: None, clients: None, exclude: None, other: BTreeMap::new() }
+        Self {
+            prefix,
+            suffix: None,
+            mapped: None,
+            clients: None,
+            exclude: None,
+            recursive_only: None,
+            other: BTreeMap::new(),
+        }
     }
 
     /// RFC 6052 §2.2: a suffix begins behind the IPv4 address and the reserved octet.
@@ -159,6 +173,7 @@ mod tests {
             upstreams: Vec::new(),
             listen: Vec::new(),
             clients: Vec::new(),
+            trust_anchors: Vec::new(),
             policy: Dns64Policy { validate: Some(true), ..Dns64Policy::default() },
             other: BTreeMap::new(),
         };

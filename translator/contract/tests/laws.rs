@@ -140,6 +140,7 @@ fn dns64s() -> impl Strategy<Value = Dns64> {
             upstreams,
             listen: if has_lan { vec!["192.168.1.10".parse().unwrap()] } else { Vec::new() },
             clients: if has_lan { vec!["192.168.1.0/24".parse().unwrap()] } else { Vec::new() },
+            trust_anchors: Vec::new(),
             policy,
             other,
         },

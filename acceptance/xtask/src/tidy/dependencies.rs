@@ -13,7 +13,7 @@ use crate::cargo::cargo;
 const IMPURE: [&str; 12] =
     ["async_std", "getrandom", "hyper", "libc", "mio", "nix", "rand", "reqwest", "rustix", "smol", "socket2", "tokio"];
 /// What the provider may see of ours, beside itself.
-const SEEN_BY_PROVIDER: [&str; 2] = ["cloud-init", "contract"];
+const SEEN_BY_PROVIDER: [&str; 3] = ["cloud-init", "contract", "dns64"];
 
 pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();

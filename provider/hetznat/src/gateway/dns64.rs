@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use contract::{Domain, Listen, Match, Pool6, Upstream};
-use tfplugin5::{Attr, Diagnostics, Path, Spelled, blocks, model, optional, required};
+use contract::{Domain, Listen, Match, Pool6, TrustAnchor, Upstream};
+use tfplugin5::{Attr, Diagnostic, Diagnostics, Path, Spelled, blocks, model, optional, required};
 
 use crate::attributes::Net;
 use crate::list::{List, given, meanings, meanings_if_given, spelled, spelled_if_given};
@@ -34,6 +34,8 @@ model! {
         allow_ipv4: bool = optional(),
         /// Whether answers are validated by DNSSEC.
         validate: bool = optional(),
+        /// Keys to validate from besides the root's, as DS records: `example. DS 12345 13 2 DIGEST`.
+        trust_anchors: List<TrustAnchor> = optional(),
         /// Whether who validates by itself gets translated answers too (RFC 6147 §5.5).
         break_dnssec: bool = optional(),
         /// Whether answers are remembered.
@@ -56,6 +58,8 @@ model! {
         translate_for: List<Match> = optional(),
         /// AAAA records that count as none for this prefix.
         exclude: List<Match> = optional(),
+        /// Whether only queries that desire recursion get answers with this prefix.
+        recursive_only: bool = optional(),
     }
 }
 
@@ -71,6 +75,7 @@ impl Dns64 {
             upstreams: meanings(&self.upstreams, &at("upstreams"))?,
             listen: meanings(&self.listen, &at("listen"))?,
             clients: clients.into_iter().map(|Net(net)| net).collect(),
+            trust_anchors: meanings(&self.trust_anchors, &at("trust_anchors"))?,
             policy: contract::Dns64Policy {
                 prefixes: self.prefixes(&at("prefix"))?,
                 exclude: meanings_if_given(&self.exclude, &at("exclude"))?,
@@ -108,6 +113,7 @@ impl Dns64 {
             no_synth: spelled(policy.no_synth.iter().cloned()),
             allow_ipv4: given(policy.allow_ipv4),
             validate: given(policy.validate),
+            trust_anchors: spelled(entry.trust_anchors.iter().cloned()),
             break_dnssec: given(policy.break_dnssec),
             cache: given(policy.cache),
             prefix: Attr::Known(policy.prefixes.iter().map(|prefix| Prefix::from_entry(prefix).into()).collect()),
@@ -124,6 +130,7 @@ impl Prefix {
             mapped: meanings_if_given(&self.mapped, &at("mapped"))?,
             clients: meanings_if_given(&self.translate_for, &at("translate_for"))?,
             exclude: meanings_if_given(&self.exclude, &at("exclude"))?,
+            recursive_only: self.recursive_only.known().copied(),
             other: Default::default(),
         })
     }
@@ -135,6 +142,51 @@ impl Prefix {
             mapped: spelled_if_given(entry.mapped.as_ref()),
             translate_for: spelled_if_given(entry.clients.as_ref()),
             exclude: spelled_if_given(entry.exclude.as_ref()),
+            recursive_only: given(entry.recursive_only),
         }
+    }
+}
+
+/// What the resolver itself says of the policy: families of addresses, prefixes that are there twice.
+///
+/// # Errors
+/// The first value that it refuses, at its attribute.
+pub(super) fn check_policy(entry: &contract::Dns64, pool6: Pool6) -> Result<(), Diagnostics> {
+    let parsed = dns64::Policy::parse(&entry.policy_json(pool6));
+    parsed.map(drop).map_err(|refused| {
+        let path = path_of(&refused.place);
+        Diagnostic::error(format!("{path}: {}", refused.problem)).at_path(path).into()
+    })
+}
+
+/// The attribute of a key like `prefixes[1].mapped`.
+fn path_of(place: &str) -> Path {
+    place.split('.').fold(Path::attribute("dns64"), |path, part| {
+        let (name, index) = match part.split_once('[') {
+            Some((name, index)) => (name, index.strip_suffix(']').and_then(|index| index.parse().ok())),
+            None => (part, None),
+        };
+        let path = path.attribute_of(attribute(name));
+        index.map_or_else(|| path.clone(), |index| path.index(index))
+    })
+}
+
+/// The attribute that a key of the policy comes from.
+pub(crate) fn attribute(key: &str) -> &str {
+    match key {
+        "prefixes" => "prefix",
+        "clients" => "translate_for",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_the_policy_lead_to_attributes_of_the_block() {
+        assert_eq!(path_of("prefixes[1].mapped").to_string(), "dns64.prefix[1].mapped");
+        assert_eq!(path_of("clients").to_string(), "dns64.translate_for");
     }
 }

@@ -8,7 +8,7 @@ use contract::{Document, Egress, Name};
 use ipnet::Ipv4Net;
 use tfplugin5::{Attr, Diagnostic, Diagnostics, Model, Path, PlanContext, Spelled};
 
-use super::{ADDRESS6, Gateway, IPV4_PREFIX, KEEPALIVE_SECS, MTU_BYTES, POOL6};
+use super::{ADDRESS6, Gateway, IPV4_PREFIX, KEEPALIVE_SECS, MTU_BYTES, POOL6, dns64};
 use crate::attributes::Link;
 use crate::provider::diagnose;
 
@@ -23,6 +23,11 @@ impl Gateway {
             Ok(Some(document)) => {
                 if let Err(invalid) = document.validate() {
                     diagnostics.append(diagnose(&invalid));
+                    return;
+                }
+                for gateway in document.gateways.values() {
+                    let refused = gateway.dns64.as_ref().map(|entry| dns64::check_policy(entry, gateway.pool6));
+                    diagnostics.keep(refused.transpose());
                 }
             }
             Ok(None) => {}

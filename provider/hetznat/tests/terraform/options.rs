@@ -34,6 +34,7 @@ const OPTIONS: &str = r#"
     validate      = true
     break_dnssec  = false
     cache         = true
+    trust_anchors = ["example. 60 IN DS 7 13 1 000102030405060708090a0b0c0d0e0f10111213"]
 
     prefix {
       prefix = "64:ff9b::/96"
@@ -42,6 +43,7 @@ const OPTIONS: &str = r#"
       prefix        = "2001:DB8:122::/48"
       suffix        = "::1"
       translate_for = ["fd00::/64"]
+      recursive_only = true
     }
   }
 "#;
@@ -75,10 +77,11 @@ fn every_option_arrives_in_the_document_and_plans_empty() {
     let dns64 = json!({
         "upstreams": ["udp://9.9.9.9", "tls://1.1.1.1#cloudflare-dns.com", "https://dns.google/dns-query"],
         "listen": ["192.168.178.10"], "clients": ["192.168.178.0/24", "fd00::/64"],
+        "trust_anchors": ["example. DS 7 13 1 000102030405060708090A0B0C0D0E0F10111213"],
         "policy": {
             "prefixes": [
                 {"prefix": "64:ff9b::/96"},
-                {"prefix": "2001:db8:122::/48", "suffix": "::1", "clients": ["fd00::/64"]},
+                {"prefix": "2001:db8:122::/48", "suffix": "::1", "clients": ["fd00::/64"], "recursive_only": true},
             ],
             "exclude": ["::ffff:0.0.0.0/96"], "mapped": ["!10.0.0.0/8", "any"], "clients": ["any"],
             "translate_all": false, "ignore_aaaa": ["broken.example"], "no_synth": ["legacy.example."],
@@ -237,6 +240,10 @@ fn an_option_that_cannot_work_is_refused_where_it_stands() {
     refused(
         &dns64("prefix {\n      prefix = \"2001:db8::/96\"\n      suffix = \"::1\"\n    }"),
         &["::1 overlaps the prefix 2001:db8::/96", "suffix = \"::1\""],
+    );
+    refused(
+        &dns64("prefix {\n      prefix = \"64:ff9b::/96\"\n      mapped = [\"2001:db8::/32\"]\n    }"),
+        &["dns64.prefix[0].mapped: ", "mapped = [\"2001:db8::/32\"]"],
     );
     refused("  policy {\n    allow = [\"fd00::/64\"]\n  }\n", &["policy.allow[0]: not an IPv4 prefix", "allow = ["]);
     refused("  policy {\n    flows_per_peer = 0\n  }\n", &["policy.flows_per_peer: is 0", "flows_per_peer = 0"]);

@@ -5,14 +5,19 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::{serialize_other, serialize_some};
 use crate::{Dns64, Dns64Policy, Dns64Prefix, Policy};
 
+impl Dns64 {
+    const KEYS: &[&str] = &["upstreams", "listen", "clients", "trust_anchors", "policy"];
+}
+
 impl Serialize for Dns64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("upstreams", &self.upstreams)?;
         serialize_list(&mut map, "listen", &self.listen)?;
         serialize_list(&mut map, "clients", &self.clients)?;
+        serialize_list(&mut map, "trust_anchors", &self.trust_anchors)?;
         map.serialize_entry("policy", &self.policy)?;
-        serialize_other(&mut map, &self.other, &["upstreams", "listen", "clients", "policy"])?;
+        serialize_other(&mut map, &self.other, Self::KEYS)?;
         map.end()
     }
 }
@@ -52,6 +57,10 @@ impl Serialize for Dns64Policy {
     }
 }
 
+impl Dns64Prefix {
+    const KEYS: &[&str] = &["prefix", "suffix", "mapped", "clients", "exclude", "recursive_only"];
+}
+
 impl Serialize for Dns64Prefix {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -60,7 +69,8 @@ impl Serialize for Dns64Prefix {
         serialize_some(&mut map, "mapped", &self.mapped)?;
         serialize_some(&mut map, "clients", &self.clients)?;
         serialize_some(&mut map, "exclude", &self.exclude)?;
-        serialize_other(&mut map, &self.other, &["prefix", "suffix", "mapped", "clients", "exclude"])?;
+        serialize_some(&mut map, "recursive_only", &self.recursive_only)?;
+        serialize_other(&mut map, &self.other, Self::KEYS)?;
         map.end()
     }
 }

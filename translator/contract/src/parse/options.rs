@@ -14,6 +14,7 @@ pub(super) fn dns64(mut fields: Fields) -> Result<Dns64, Invalid> {
         upstreams: fields.list("upstreams", Dns64::MOST_SERVERS)?,
         listen: fields.list("listen", Dns64::MOST_SERVERS)?,
         clients: clients.into_iter().map(|By(net)| net).collect(),
+        trust_anchors: fields.list("trust_anchors", Dns64::MOST_SERVERS)?,
         policy: fields.object_if_present("policy")?.map(dns64_policy).transpose()?.unwrap_or_default(),
         other: fields.rest(),
     })
@@ -44,6 +45,7 @@ fn dns64_prefix(mut fields: Fields) -> Result<Dns64Prefix, Invalid> {
         mapped: matches(&mut fields, "mapped")?,
         clients: matches(&mut fields, "clients")?,
         exclude: matches(&mut fields, "exclude")?,
+        recursive_only: fields.flag_if_present("recursive_only")?,
         other: fields.rest(),
     })
 }
