@@ -155,6 +155,32 @@ impl Bench {
         flows.iter().map(|flow| self.open_one(flow)).collect()
     }
 
+    /// Opens a flow whose packet is ready, and does nothing else: what is timed.
+    ///
+    /// # Panics
+    /// If the engine refuses it.
+    pub fn open_ready(&mut self, waiting: &mut Waiting) {
+        let verdict = self.engine.handle_inside(self.now, &mut waiting.packet());
+        assert_eq!(verdict, Verdict::Forward, "a new flow is let through");
+    }
+
+    /// Lets one portion of what is due expire, and says whether more is.
+    pub fn expire_some(&mut self) -> bool {
+        self.engine.handle_timeout(self.now);
+        self.engine.poll_timeout().is_some_and(|due| due <= self.now)
+    }
+
+    /// Lets so much time pass that every flow is due.
+    pub fn outlive(&mut self) {
+        self.now += Duration::from_secs(24 * 60 * 60);
+    }
+
+    /// Sessions in all tables.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.engine.table_sizes().by_protocol().iter().map(|(_, size)| size.sessions).sum()
+    }
+
     fn open_one(&mut self, flow: &Flow) -> Waiting {
         let outer = self.mapped(flow, SYN);
         let answer = |flags| {

@@ -56,11 +56,9 @@ impl Bib {
     pub(crate) fn insert(&mut self, inner: Inner, outer: Outer, peer: PeerIndex) -> BibIndex {
         let key = self.key;
         let index = self.entries.insert(BibEntry { inner, outer, peer, sessions: 0, is_static: false });
-        let (extent, entries) = (self.entries.extent(), &self.entries);
-        let inner_at = |place| entries.at(place).map(|entry: &BibEntry| hash_inner(key, entry.inner));
-        let outer_at = |place| entries.at(place).map(|entry: &BibEntry| hash_outer(key, entry.outer));
-        self.by_inner.insert(hash_inner(key, inner), index, extent, inner_at);
-        self.by_outer.insert(hash_outer(key, outer), index, extent, outer_at);
+        let entries = &self.entries;
+        self.by_inner.insert(hash_inner(key, inner), index, |place| hash_inner(key, entries[place].inner));
+        self.by_outer.insert(hash_outer(key, outer), index, |place| hash_outer(key, entries[place].outer));
         BibIndex(index)
     }
 
@@ -71,6 +69,7 @@ impl Bib {
         entry
     }
 
+    #[inline]
     pub(crate) fn entry(&self, index: BibIndex) -> &BibEntry {
         &self.entries[index.0]
     }
@@ -96,7 +95,7 @@ impl Bib {
 
 fn hash_inner(key: SipKey, inner: Inner) -> u64 {
     let address = inner.address.to_bits();
-    key.hash_with_port([(address >> 64) as u64, address as u64], inner.port)
+    key.hash_with_ports([(address >> 64) as u64, address as u64], [inner.port])
 }
 
 fn hash_outer(key: SipKey, outer: Outer) -> u64 {

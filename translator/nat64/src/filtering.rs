@@ -56,8 +56,8 @@ impl Filter {
         let key = self.key;
         let index = self.spoken_to.insert(SpokenTo { bib, address, sessions: 1 });
         let spoken_to = &self.spoken_to;
-        let hash_at = |place| spoken_to.at(place).map(|spoken: &SpokenTo| hash(key, spoken.bib, spoken.address));
-        self.by_address.insert(hash(key, bib, address), index, spoken_to.extent(), hash_at);
+        let hash_at = |place| hash(key, spoken_to[place].bib, spoken_to[place].address);
+        self.by_address.insert(hash(key, bib, address), index, hash_at);
     }
 
     pub(crate) fn session_removed(&mut self, bib: BibIndex, address: Ipv4Addr) {

@@ -28,9 +28,11 @@ impl SipKey {
         self.finish(words, (N as u64 * 8) << 56)
     }
 
-    /// The same of `words` and the two bytes of a port: they fit into the word that ends every message.
-    pub(crate) fn hash_with_port<const N: usize>(self, words: [u64; N], port: u16) -> u64 {
-        self.finish(words, (N as u64 * 8 + 2) << 56 | u64::from(port))
+    /// The same of `words` and the bytes of one or two ports: they fit into the word that ends every message.
+    pub(crate) fn hash_with_ports<const N: usize, const P: usize>(self, words: [u64; N], ports: [u16; P]) -> u64 {
+        const { assert!(P <= 3) };
+        let bytes = ports.iter().rev().fold(0, |bytes, port| bytes << 16 | u64::from(*port));
+        self.finish(words, (N as u64 * 8 + P as u64 * 2) << 56 | bytes)
     }
 
     #[inline(always)]
@@ -92,13 +94,13 @@ mod tests {
     proptest! {
         /// The hasher of the standard library is SipHash-1-3 with a key of zeros.
         #[test]
-        fn with_a_key_of_zeros_it_is_the_standard_hasher(words in any::<[u64; 3]>(), port in any::<u16>()) {
+        fn with_a_key_of_zeros_it_is_the_standard_hasher(words in any::<[u64; 3]>(), ports in any::<[u16; 2]>()) {
             let mut standard = DefaultHasher::new();
             words.iter().for_each(|word| standard.write(&word.to_le_bytes()));
 
             prop_assert_eq!(SipKey(0, 0).hash(words), standard.finish());
-            standard.write(&port.to_le_bytes());
-            prop_assert_eq!(SipKey(0, 0).hash_with_port(words, port), standard.finish());
+            ports.iter().for_each(|port| standard.write(&port.to_le_bytes()));
+            prop_assert_eq!(SipKey(0, 0).hash_with_ports(words, ports), standard.finish());
         }
     }
 

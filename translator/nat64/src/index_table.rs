@@ -1,73 +1,91 @@
-//! Hash tables of indexes into a [`Slab`](crate::slab::Slab) that grow a little with every insertion.
+//! Hash tables of places in a [`Slab`](crate::slab::Slab) that grow by one bucket at a time (linear hashing, Litwin 1980).
 //!
 //! A hash table that doubles moves all of its entries at once: at a million of them no packet is handled for a tenth of
-//! a second. Here a full table steps aside, and each insertion into its successor moves a few of its entries over.
-//! Until that is done a search may have to look into both, with the same hash.
+//! a second. Here every insertion beyond one entry per bucket splits one bucket, the next in order, so that no operation
+//! ever costs more than the few entries of a chain. Eight bytes an entry: the head of a chain, and the link to the next.
+//!
+//! Invariant: buckets below `buckets - low_mask - 1` and from `low_mask + 1` on have been split, so their entries have one
+//! more bit of their hash in common than the others.
 
-use hashbrown::HashTable;
+use crate::chunks::Chunks;
 
-/// Places of the slab that one insertion moves over.
-const MOVED_AT_ONCE: u32 = 16;
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct IndexTable {
-    current: HashTable<u32>,
-    /// What `current` has outgrown, until it is empty.
-    outgrown: HashTable<u32>,
-    /// Places of the slab below this are in `current`.
-    moved: u32,
+    /// The first place of each bucket's chain.
+    heads: Chunks<u32>,
+    /// The place behind each place of the slab.
+    next: Chunks<u32>,
+    buckets: u32,
+    /// The bits of a hash that every bucket is chosen by: `low_mask < buckets <= 2 * low_mask + 1`.
+    low_mask: u32,
+    len: u32,
 }
 
 impl IndexTable {
     pub(crate) const fn new() -> Self {
-        Self { current: HashTable::new(), outgrown: HashTable::new(), moved: 0 }
+        Self { heads: Chunks::new(), next: Chunks::new(), buckets: 1, low_mask: 0, len: 0 }
     }
 
     #[inline]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        match self.current.find(hash, |index| is_it(*index)) {
-            Some(index) => Some(*index),
-            None if self.outgrown.is_empty() => None,
-            None => self.outgrown.find(hash, |index| is_it(*index)).copied(),
+        let mut place = *self.heads.get(self.bucket(hash))?;
+        while place != NONE && !is_it(place) {
+            place = self.next[place];
+        }
+        (place != NONE).then_some(place)
+    }
+
+    /// Adds a place of the slab; `hash_at` is the hash of the entry at any place in the table.
+    pub(crate) fn insert(&mut self, hash: u64, place: u32, hash_at: impl Fn(u32) -> u64) {
+        self.heads.reach(self.buckets, || NONE);
+        self.next.reach(place, || NONE);
+        self.push(self.bucket(hash), place);
+        self.len += 1;
+        if self.len > self.buckets {
+            self.split(hash_at);
         }
     }
 
-    /// Adds an index. `extent` bounds the places of the slab, and `hash_at` is the hash of the entry at one of them.
-    pub(crate) fn insert(&mut self, hash: u64, index: u32, extent: u32, hash_at: impl Fn(u32) -> Option<u64>) {
-        if self.current.len() == self.current.capacity() {
-            // `moved` has reached the extent long ago: each insertion takes one place and moves many.
-            let capacity = (2 * self.current.len()).max(extent as usize) + MOVED_AT_ONCE as usize;
-            self.outgrown = std::mem::replace(&mut self.current, HashTable::with_capacity(capacity));
-            self.moved = 0;
-        }
-        self.current.insert_unique(hash, index, |index| hash_at(*index).unwrap_or_default());
-        self.move_some(extent, hash_at);
-    }
-
-    pub(crate) fn remove(&mut self, hash: u64, index: u32) {
-        for table in [&mut self.current, &mut self.outgrown] {
-            if let Ok(entry) = table.find_entry(hash, |other| *other == index) {
-                entry.remove();
-                return;
+    pub(crate) fn remove(&mut self, hash: u64, place: u32) {
+        let bucket = self.bucket(hash);
+        let behind = self.next[place];
+        if self.heads[bucket] == place {
+            self.heads[bucket] = behind;
+        } else {
+            let mut before = self.heads[bucket];
+            while self.next[before] != place {
+                before = self.next[before];
             }
+            self.next[before] = behind;
         }
+        self.len -= 1;
     }
 
-    fn move_some(&mut self, extent: u32, hash_at: impl Fn(u32) -> Option<u64>) {
-        if self.outgrown.is_empty() {
-            return;
+    #[inline]
+    const fn bucket(&self, hash: u64) -> u32 {
+        let wide = hash as u32 & (self.low_mask << 1 | 1);
+        if wide < self.buckets { wide } else { hash as u32 & self.low_mask }
+    }
+
+    fn push(&mut self, bucket: u32, place: u32) {
+        self.next[place] = std::mem::replace(&mut self.heads[bucket], place);
+    }
+
+    /// Adds a bucket, and moves to it what belongs there of the one it was part of.
+    fn split(&mut self, hash_at: impl Fn(u32) -> u64) {
+        let from = self.buckets & self.low_mask;
+        self.buckets += 1;
+        let mut place = std::mem::replace(&mut self.heads[from], NONE);
+        while place != NONE {
+            let next = self.next[place];
+            self.push(self.bucket(hash_at(place)), place);
+            place = next;
         }
-        let end = self.moved.saturating_add(MOVED_AT_ONCE).min(extent);
-        for place in self.moved..end {
-            let Some(hash) = hash_at(place) else { continue };
-            if let Ok(entry) = self.outgrown.find_entry(hash, |index| *index == place) {
-                entry.remove();
-                self.current.insert_unique(hash, place, |index| hash_at(*index).unwrap_or_default());
-            }
-        }
-        self.moved = end;
-        if self.outgrown.is_empty() {
-            self.outgrown = HashTable::new();
+        if self.buckets > self.low_mask << 1 | 1 {
+            self.low_mask = self.low_mask << 1 | 1;
         }
     }
 }
@@ -79,11 +97,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// A bad hash on purpose: neighbours collide.
-    const fn hash(index: u32) -> u64 {
-        (index as u64 / 3).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    const fn hash(place: u32) -> u64 {
+        (place as u64 / 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16
     }
 
-    #[derive(Default)]
     struct Places {
         table: IndexTable,
         used: BTreeSet<u32>,
@@ -91,35 +108,38 @@ mod tests {
     }
 
     impl Places {
+        const fn new() -> Self {
+            Self { table: IndexTable::new(), used: BTreeSet::new(), extent: 0 }
+        }
+
         fn insert(&mut self) {
             let free = (0..self.extent).find(|place| !self.used.contains(place));
-            let index = free.unwrap_or(self.extent);
-            self.extent = self.extent.max(index + 1);
-            self.used.insert(index);
-            let used = &self.used;
-            self.table.insert(hash(index), index, self.extent, |at| used.contains(&at).then(|| hash(at)));
+            let place = free.unwrap_or(self.extent);
+            self.extent = self.extent.max(place + 1);
+            self.used.insert(place);
+            self.table.insert(hash(place), place, hash);
         }
 
         fn remove(&mut self, nth: usize) {
-            if let Some(index) = self.used.iter().nth(nth % self.used.len().max(1)).copied() {
-                self.used.remove(&index);
-                self.table.remove(hash(index), index);
+            if let Some(place) = self.used.iter().nth(nth % self.used.len().max(1)).copied() {
+                self.used.remove(&place);
+                self.table.remove(hash(place), place);
             }
         }
 
         fn check(&self) {
             for place in 0..self.extent {
-                let found = self.table.find(hash(place), |index| index == place);
+                let found = self.table.find(hash(place), |other| other == place);
                 assert_eq!(found.is_some(), self.used.contains(&place), "{place}");
             }
-            assert_eq!(self.table.current.len() + self.table.outgrown.len(), self.used.len());
+            assert_eq!(self.table.len as usize, self.used.len());
         }
     }
 
     proptest! {
         #[test]
         fn what_is_in_is_found_at_any_time(steps in proptest::collection::vec((0u8..5, any::<usize>()), 1..400)) {
-            let mut places = Places::default();
+            let mut places = Places::new();
             for (kind, nth) in steps {
                 if kind < 3 { places.insert() } else { places.remove(nth) }
                 places.check();
@@ -128,25 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_behind_when_the_next_growth_is_due() {
-        let mut places = Places::default();
-        for _ in 0..5000 {
-            let is_full = places.table.current.len() == places.table.current.capacity();
-            assert!(!is_full || places.table.outgrown.is_empty());
-            places.insert();
+    fn chains_stay_short_however_many_there_are() {
+        let spread = |place: u32| u64::from(place).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24;
+        let mut table = IndexTable::new();
+        let mut longest = 0;
+        for place in 0..100_000 {
+            table.insert(spread(place), place, spread);
+            let steps = std::cell::Cell::new(0);
+            table.find(spread(place / 2), |other| {
+                steps.set(steps.get() + 1);
+                other == place / 2
+            });
+            longest = longest.max(steps.get());
         }
-    }
 
-    #[test]
-    fn entries_that_come_and_go_never_make_it_move_all_at_once() {
-        let mut places = Places::default();
-        (0..1000).for_each(|_| places.insert());
-        for round in 0..20_000 {
-            places.remove(round * 7);
-            let is_full = places.table.current.len() == places.table.current.capacity();
-            assert!(!is_full || places.table.outgrown.is_empty());
-            places.insert();
-        }
-        places.check();
+        assert!(longest <= 12, "{longest}");
     }
 }

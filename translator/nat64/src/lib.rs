@@ -12,6 +12,7 @@
 
 mod arrival;
 mod bib;
+mod chunks;
 mod config;
 mod drop;
 mod engine;

@@ -42,8 +42,7 @@ impl Pairing {
         let key = self.key;
         let index = self.pairs.insert(Pair { client, address, mappings: 1 });
         let pairs = &self.pairs;
-        let hash_at = |place| pairs.at(place).map(|pair: &Pair| hash(key, pair.client));
-        self.by_client.insert(hash(key, client), index, pairs.extent(), hash_at);
+        self.by_client.insert(hash(key, client), index, |place| hash(key, pairs[place].client));
     }
 
     /// Such a mapping ends.

@@ -67,8 +67,7 @@ impl Peers {
         let key = self.key;
         let index = self.peers.insert(Peer { prefix, bib_entries: 0, sessions: 0, flows_full_at_micros: 0 });
         let peers = &self.peers;
-        let hash_at = |place| peers.at(place).map(|peer: &Peer| hash(key, peer.prefix));
-        self.by_prefix.insert(hash(key, prefix), index, peers.extent(), hash_at);
+        self.by_prefix.insert(hash(key, prefix), index, |place| hash(key, peers[place].prefix));
         PeerIndex(index)
     }
 

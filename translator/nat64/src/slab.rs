@@ -1,13 +1,16 @@
 //! Entries that keep their place: tables refer to them by 32-bit index.
 //!
 //! Invariant: an index is given out by `insert` and dies with `remove`; whoever keeps one longer has a bug, and says so
-//! by panicking rather than by reading somebody else's entry.
+//! by panicking rather than by reading somebody else's entry. Growing moves nothing, so that it takes no time.
+
+use crate::chunks::Chunks;
 
 const END: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
-    slots: Vec<Slot<T>>,
+    slots: Chunks<Slot<T>>,
+    extent: u32,
     first_free: u32,
     len: usize,
 }
@@ -20,7 +23,7 @@ enum Slot<T> {
 
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Self {
-        Self { slots: Vec::new(), first_free: END, len: 0 }
+        Self { slots: Chunks::new(), extent: 0, first_free: END, len: 0 }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -28,30 +31,25 @@ impl<T> Slab<T> {
     }
 
     /// Indexes ever used: a bound for a walk with [`at`](Self::at).
-    pub(crate) fn extent(&self) -> u32 {
-        self.slots.len() as u32
+    pub(crate) const fn extent(&self) -> u32 {
+        self.extent
     }
 
     pub(crate) fn insert(&mut self, entry: T) -> u32 {
         self.len += 1;
-        let index = self.first_free;
-        match self.slots.get_mut(index as usize) {
-            Some(slot) => {
-                if let Slot::Free { next } = *slot {
-                    self.first_free = next;
-                }
-                *slot = Slot::Used(entry);
-                index
-            }
-            None => {
-                self.slots.push(Slot::Used(entry));
-                self.slots.len() as u32 - 1
-            }
+        let index = if self.first_free == END { self.extent } else { self.first_free };
+        if index == self.extent {
+            self.slots.reach(index, || Slot::Free { next: END });
+            self.extent += 1;
+        } else if let Slot::Free { next } = self.slots[index] {
+            self.first_free = next;
         }
+        self.slots[index] = Slot::Used(entry);
+        index
     }
 
     pub(crate) fn remove(&mut self, index: u32) -> T {
-        let slot = std::mem::replace(&mut self.slots[index as usize], Slot::Free { next: self.first_free });
+        let slot = std::mem::replace(&mut self.slots[index], Slot::Free { next: self.first_free });
         let Slot::Used(entry) = slot else { unreachable!("an index dies with its entry") };
         self.first_free = index;
         self.len -= 1;
@@ -59,8 +57,9 @@ impl<T> Slab<T> {
     }
 
     /// The entry at `index`, if there is one.
+    #[inline]
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
-        match self.slots.get(index as usize)? {
+        match self.slots.get(index)? {
             Slot::Used(entry) => Some(entry),
             Slot::Free { .. } => None,
         }
@@ -68,7 +67,7 @@ impl<T> Slab<T> {
 
     /// The entry at `index`, if there is one, to be changed.
     pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
-        match self.slots.get_mut(index as usize)? {
+        match self.slots.get_mut(index)? {
             Slot::Used(entry) => Some(entry),
             Slot::Free { .. } => None,
         }
@@ -78,15 +77,17 @@ impl<T> Slab<T> {
 impl<T> std::ops::Index<u32> for Slab<T> {
     type Output = T;
 
+    #[inline]
     fn index(&self, index: u32) -> &T {
-        let Slot::Used(entry) = &self.slots[index as usize] else { unreachable!("an index dies with its entry") };
+        let Slot::Used(entry) = &self.slots[index] else { unreachable!("an index dies with its entry") };
         entry
     }
 }
 
 impl<T> std::ops::IndexMut<u32> for Slab<T> {
+    #[inline]
     fn index_mut(&mut self, index: u32) -> &mut T {
-        let Slot::Used(entry) = &mut self.slots[index as usize] else { unreachable!("an index dies with its entry") };
+        let Slot::Used(entry) = &mut self.slots[index] else { unreachable!("an index dies with its entry") };
         entry
     }
 }
