@@ -19,7 +19,11 @@ const BEHIND_U_OCTET: u128 = (1 << 56) - 1;
 
 impl Pool6 {
     /// The IPv6 address that stands for `address`; the suffix is zero (RFC 6052 §2.2).
+    #[inline]
     pub fn embed(&self, address: Ipv4Addr) -> Ipv6Addr {
+        if self.0.prefix_len() == 96 {
+            return Ipv6Addr::from_bits(self.0.addr().to_bits() | u128::from(address.to_bits()));
+        }
         let joined = u128::from(address.to_bits()) << self.shift();
         let apart = (joined & !BEHIND_U_OCTET) << 8 | joined & BEHIND_U_OCTET;
         Ipv6Addr::from_bits(self.0.addr().to_bits() | apart)
@@ -27,8 +31,13 @@ impl Pool6 {
 
     /// The IPv4 address that `address` stands for; `None` outside the prefix or if the reserved octet is not zero.
     /// The suffix is not looked at: RFC 6052 §2.2 keeps it for future extensions.
+    #[inline]
     pub fn extract(&self, address: Ipv6Addr) -> Option<Ipv4Addr> {
         let bits = address.to_bits();
+        if self.0.prefix_len() == 96 {
+            // The reserved octet is one of the prefix's.
+            return ((bits ^ self.0.addr().to_bits()) >> 32 == 0).then(|| Ipv4Addr::from_bits(bits as u32));
+        }
         let outside = (bits ^ self.0.addr().to_bits()) >> (128 - u32::from(self.0.prefix_len()));
         if outside != 0 || bits & U_OCTET != 0 {
             return None;
@@ -42,13 +51,9 @@ impl Pool6 {
         self.0
     }
 
-    /// How many bits stand behind the IPv4 address, the reserved octet not counted.
+    /// How many bits stand behind the IPv4 address, the reserved octet not counted, which a /96 holds itself.
     fn shift(&self) -> u32 {
-        match self.0.prefix_len() {
-            // The only prefix that holds the octet itself.
-            96 => 0,
-            shorter => 88 - u32::from(shorter),
-        }
+        88_u32.saturating_sub(self.0.prefix_len().into())
     }
 }
 

@@ -69,7 +69,7 @@ impl Bib {
         entry
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entry(&self, index: BibIndex) -> &BibEntry {
         &self.entries[index.0]
     }
@@ -95,7 +95,7 @@ impl Bib {
 
 fn hash_inner(key: SipKey, inner: Inner) -> u64 {
     let address = inner.address.to_bits();
-    key.hash_with_ports([(address >> 64) as u64, address as u64], [inner.port])
+    key.hash([(address >> 64) as u64, address as u64, inner.port.into()])
 }
 
 fn hash_outer(key: SipKey, outer: Outer) -> u64 {

@@ -23,12 +23,12 @@ impl<T> Chunks<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
         self.0.get(number as usize / CHUNK).map(|chunk| &chunk[number as usize % CHUNK])
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         self.0.get_mut(number as usize / CHUNK).map(|chunk| &mut chunk[number as usize % CHUNK])
     }
@@ -37,14 +37,14 @@ impl<T> Chunks<T> {
 impl<T> Index<u32> for Chunks<T> {
     type Output = T;
 
-    #[inline]
+    #[inline(always)]
     fn index(&self, number: u32) -> &T {
         &self.0[number as usize / CHUNK][number as usize % CHUNK]
     }
 }
 
 impl<T> IndexMut<u32> for Chunks<T> {
-    #[inline]
+    #[inline(always)]
     fn index_mut(&mut self, number: u32) -> &mut T {
         &mut self.0[number as usize / CHUNK][number as usize % CHUNK]
     }

@@ -7,7 +7,9 @@
 mod answers;
 mod fragmented;
 mod hairpin;
+mod hit;
 mod mappings;
+mod plain;
 
 use std::time::Instant;
 
@@ -81,6 +83,9 @@ impl Engine {
     /// at all is the caller's to know. Collect [`poll_transmit`](Self::poll_transmit) afterwards.
     pub fn handle_inside(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
         let now = self.clock.tick(now);
+        if self.hit_inside(now, packet).is_some() {
+            return Verdict::Forward;
+        }
         match self.take_inside(now, packet) {
             Ok(verdict) => verdict,
             Err(refusal) => self.refuse(now, Side::Inside, packet, refusal),
@@ -93,6 +98,9 @@ impl Engine {
     /// Collect [`poll_transmit`](Self::poll_transmit) afterwards.
     pub fn handle_outside(&mut self, now: Instant, packet: &mut Packet<'_>) -> Verdict {
         let now = self.clock.tick(now);
+        if self.hit_outside(now, packet).is_some() {
+            return Verdict::Forward;
+        }
         match self.take_outside(now, packet) {
             Ok(verdict) => verdict,
             Err(refusal) => self.refuse(now, Side::Outside, packet, refusal),

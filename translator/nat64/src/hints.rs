@@ -6,32 +6,36 @@
 use crate::session::SessionIndex;
 use crate::tuple::Remote;
 
-const SLOTS: usize = 256;
+const SLOTS: usize = 8192;
 
 #[derive(Debug)]
 pub(crate) struct Hints(Box<[SessionIndex; SLOTS]>);
+
+/// Where the hint for a packet is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hint(usize);
+
+impl Hint {
+    /// By the port that is ours and the remote. Who makes two sessions of his own collide slows only those.
+    #[inline(always)]
+    pub(crate) fn of(port: u16, remote: Remote) -> Self {
+        let mixed = (u32::from(port) << 16 | u32::from(remote.port)) ^ remote.address.to_bits();
+        Self((mixed.wrapping_mul(0x9e37_79b1) >> 19) as usize % SLOTS)
+    }
+}
 
 impl Hints {
     pub(crate) fn new() -> Self {
         Self(Box::new([SessionIndex::NOWHERE; SLOTS]))
     }
 
-    /// Where the session of one of our ports and a remote may stand.
-    #[inline]
-    pub(crate) fn get(&self, port: u16, remote: Remote) -> SessionIndex {
-        self.0[slot(port, remote)]
+    #[inline(always)]
+    pub(crate) fn get(&self, hint: Hint) -> SessionIndex {
+        self.0[hint.0 % SLOTS]
     }
 
-    /// The session has been found the long way.
-    pub(crate) fn set(&mut self, port: u16, remote: Remote, session: SessionIndex) {
-        self.0[slot(port, remote)] = session;
+    #[inline(always)]
+    pub(crate) fn set(&mut self, hint: Hint, session: SessionIndex) {
+        self.0[hint.0 % SLOTS] = session;
     }
-}
-
-/// Sessions that differ in any number should differ here; who makes two of his own collide slows only those.
-#[inline]
-const fn slot(port: u16, remote: Remote) -> usize {
-    let address = remote.address.to_bits();
-    let mixed = (port ^ remote.port) as u32 ^ address ^ address >> 16;
-    ((mixed ^ mixed >> 8) & 0xff) as usize
 }

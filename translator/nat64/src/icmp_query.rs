@@ -25,7 +25,7 @@ pub(crate) fn outgoing(state: &mut State, now: Tick, inner: Inner, to: SpokenTo,
 
 /// RFC 6146 §3.5.3: the inside address and identifier of an echo from outside.
 pub(crate) fn incoming(state: &mut State, now: Tick, outer: Outer, remote: Remote) -> Result<Receiver, DropReason> {
-    let found = state.find_incoming(Protocol::Icmp, outer, remote);
+    let found = state.search_incoming(Protocol::Icmp, outer, remote);
     let bib = found.bib.ok_or(DropReason::NoBibEntry)?;
     match found.session {
         Some(session) => state.touch_from_outside(now, Protocol::Icmp, session, Lifetime::IcmpDefault),

@@ -29,7 +29,7 @@ impl IndexTable {
         Self { heads: Chunks::new(), next: Chunks::new(), buckets: 1, low_mask: 0, len: 0 }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mut place = *self.heads.get(self.bucket(hash))?;
         while place != NONE && !is_it(place) {

@@ -26,6 +26,8 @@ pub(crate) enum Way {
 pub(crate) struct Policy {
     /// First octets of addresses that need a closer look.
     suspects: [bool; 256],
+    /// The same for sources outside.
+    suspect_sources: [bool; 256],
     own_addresses: Vec<Ipv4Addr>,
     /// In order, to be searched in.
     pool4: Vec<Ipv4Addr>,
@@ -54,6 +56,10 @@ impl Policy {
         }
         Self {
             suspects,
+            suspect_sources: std::array::from_fn(|octet| {
+                matches!(octet, 0 | 127 | 224..)
+                    || pool4.iter().any(|address| usize::from(address.octets()[0]) == octet)
+            }),
             own_addresses,
             pool4,
             hairpinning: config.hairpinning,
@@ -63,9 +69,21 @@ impl Policy {
         }
     }
 
+    /// Whether nothing speaks against an address outside, at the first glance.
+    #[inline]
+    pub(crate) fn is_plain_destination(&self, destination: Ipv4Addr) -> bool {
+        !self.suspects[usize::from(destination.octets()[0])]
+    }
+
+    /// The same of where a packet from outside comes from.
+    #[inline]
+    pub(crate) fn is_plain_source(&self, source: Ipv4Addr) -> bool {
+        !self.suspect_sources[usize::from(source.octets()[0])]
+    }
+
     /// Whether a peer may send to `destination`, and where that is.
     pub(crate) fn destination(&self, destination: Ipv4Addr) -> Result<Way, Refusal> {
-        if !self.suspects[usize::from(destination.octets()[0])] {
+        if self.is_plain_destination(destination) {
             return Ok(Way::Outside);
         }
         self.closer_look(destination).map_err(|reason| Refusal::with(reason, Reply::Prohibited))
@@ -73,8 +91,14 @@ impl Policy {
 
     /// Whether a peer may send to a port.
     pub(crate) fn port(&self, destination: Option<(Protocol, u16)>) -> Result<(), Refusal> {
-        let is_denied = destination.is_some_and(|port| self.denied_ports.contains(&port));
+        let is_denied = destination.is_some_and(|(protocol, port)| !self.is_open(protocol, port));
         if is_denied { Err(Refusal::with(DropReason::DestinationPortDenied, Reply::Prohibited)) } else { Ok(()) }
+    }
+
+    /// The same of a port that may be an echo's, which has none.
+    #[inline]
+    pub(crate) fn is_open(&self, protocol: Protocol, port: u16) -> bool {
+        self.denied_ports.iter().all(|denied| *denied != (protocol, port))
     }
 
     /// Whether an inside IPv6 host may have this address (RFC 7915 §5.1, RFC 6146 §3.5).

@@ -1,16 +1,18 @@
 //! Session table (RFC 6146 §3.2), one per protocol: which remote a mapping speaks to, and until when we remember it.
 //!
+//! A session is found from either side by one search, endpoint and remote together.
+//!
 //! Sessions of one lifetime stand in a queue in the order they were last touched, which is the order they expire in: a
 //! touch moves one to the end, expiry looks at the front. Nothing is ever searched for by time.
 
-use crate::bib::BibIndex;
+use crate::bib::{Bib, BibIndex};
 use crate::hash::SipKey;
 use crate::index_table::IndexTable;
 use crate::prefixes::PrefixIndex;
 use crate::slab::Slab;
 use crate::tcp::TcpState;
-use crate::timers::{Lifetime, Lifetimes, Tick};
-use crate::tuple::{Remote, SpokenTo};
+use crate::timers::{Lifetime, Lifetimes, Second, Tick};
+use crate::tuple::{Inner, Outer, Remote, SpokenTo};
 
 /// Place of a session; valid as long as the session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub(crate) struct Session {
     /// What the inside last spoke to it under.
     pub(crate) prefix: PrefixIndex,
     lifetime: Lifetime,
-    pub(crate) expires: Tick,
+    pub(crate) expires: Second,
     older: u32,
     newer: u32,
 }
@@ -48,7 +50,8 @@ struct Queue {
 pub(crate) struct Sessions {
     key: SipKey,
     sessions: Slab<Session>,
-    by_remote: IndexTable,
+    from_inside: IndexTable,
+    from_outside: IndexTable,
     queues: [Queue; Lifetime::ALL.len()],
     lifetimes: Lifetimes,
 }
@@ -59,7 +62,8 @@ impl Sessions {
             key,
             lifetimes,
             sessions: Slab::new(),
-            by_remote: IndexTable::new(),
+            from_inside: IndexTable::new(),
+            from_outside: IndexTable::new(),
             queues: [Queue { oldest: NONE, newest: NONE }; Lifetime::ALL.len()],
         }
     }
@@ -68,57 +72,90 @@ impl Sessions {
         self.sessions.len()
     }
 
-    pub(crate) fn find(&self, bib: BibIndex, remote: Remote) -> Option<SessionIndex> {
-        let same = |index| {
-            let session = &self.sessions[index];
-            session.bib == bib && session.remote == remote
-        };
-        self.by_remote.find(hash(self.key, bib, remote), same).map(SessionIndex)
+    /// The session of an inside endpoint with a remote. `bib` is what this table's sessions refer to, here and below.
+    #[inline(always)]
+    pub(crate) fn find_from_inside(&self, bib: &Bib, inner: &Inner, remote: Remote) -> Option<SessionIndex> {
+        let is_it = |place| self.is_from_inside(bib, SessionIndex(place), inner, remote);
+        self.from_inside.find(hash_inside(self.key, inner, remote), is_it).map(SessionIndex)
+    }
+
+    /// The session of an outside endpoint with a remote.
+    #[inline(always)]
+    pub(crate) fn find_from_outside(&self, bib: &Bib, outer: Outer, remote: Remote) -> Option<SessionIndex> {
+        let is_it = |place| self.is_from_outside(bib, SessionIndex(place), outer, remote);
+        self.from_outside.find(hash_outside(self.key, outer, remote), is_it).map(SessionIndex)
+    }
+
+    /// Whether there is a session at a place, of this inside endpoint and with this remote.
+    #[inline(always)]
+    pub(crate) fn is_from_inside(&self, bib: &Bib, index: SessionIndex, inner: &Inner, remote: Remote) -> bool {
+        let is_it = |session: &Session| session.remote == remote && bib.entry(session.bib).inner == *inner;
+        self.sessions.at(index.0).is_some_and(is_it)
+    }
+
+    /// The same for an outside endpoint.
+    #[inline(always)]
+    pub(crate) fn is_from_outside(&self, bib: &Bib, index: SessionIndex, outer: Outer, remote: Remote) -> bool {
+        let is_it = |session: &Session| session.remote == remote && bib.entry(session.bib).outer == outer;
+        self.sessions.at(index.0).is_some_and(is_it)
     }
 
     /// Adds a session. The mapping must not have one with this remote already.
     pub(crate) fn insert(
         &mut self,
         now: Tick,
-        bib: BibIndex,
+        (bibs, bib): (&Bib, BibIndex),
         SpokenTo { remote, prefix }: SpokenTo,
         (tcp, lifetime): (TcpState, Lifetime),
     ) -> SessionIndex {
-        let expires = now.after(self.lifetimes.of(lifetime));
+        let expires = now.second().after(self.lifetimes.of(lifetime));
         let session = Session { bib, remote, tcp, prefix, lifetime, expires, older: NONE, newer: NONE };
         let key = self.key;
         let index = self.sessions.insert(session);
         let sessions = &self.sessions;
-        let hash_at = |place| hash(key, sessions[place].bib, sessions[place].remote);
-        self.by_remote.insert(hash(key, bib, remote), index, hash_at);
-        self.append(index);
+        let at = |place| (bibs.entry(sessions[place].bib), sessions[place].remote);
+        let inside_at = |place| hash_inside(key, &at(place).0.inner, at(place).1);
+        let outside_at = |place| hash_outside(key, at(place).0.outer, at(place).1);
+        self.from_inside.insert(inside_at(index), index, inside_at);
+        self.from_outside.insert(outside_at(index), index, outside_at);
+        self.append(index, lifetime, expires);
         SessionIndex(index)
     }
 
     /// Gives a session a lifetime that starts now.
-    pub(crate) fn touch(&mut self, now: Tick, index: SessionIndex, lifetime: Lifetime) {
+    #[inline(always)]
+    pub(crate) fn touch(&mut self, now: Second, index: SessionIndex, lifetime: Lifetime) {
         let expires = now.after(self.lifetimes.of(lifetime));
-        let session = &mut self.sessions[index.0];
-        // Packets of one flow come in rows: most of the time it stands at the end of its queue already.
-        if session.lifetime == lifetime && session.newer == NONE {
-            session.expires = expires;
-            return;
+        let session = &self.sessions[index.0];
+        // Packets of one flow come in rows: most of them are not the first in their second.
+        if session.expires != expires || session.lifetime != lifetime {
+            self.move_to_end(index, lifetime, expires);
         }
-        self.unlink(index.0);
-        let session = &mut self.sessions[index.0];
-        (session.lifetime, session.expires) = (lifetime, expires);
-        self.append(index.0);
     }
 
-    pub(crate) fn remove(&mut self, index: SessionIndex) -> Session {
+    #[inline(never)]
+    fn move_to_end(&mut self, index: SessionIndex, lifetime: Lifetime, expires: Second) {
+        self.unlink(index.0);
+        self.append(index.0, lifetime, expires);
+    }
+
+    pub(crate) fn remove(&mut self, bib: &Bib, index: SessionIndex) -> Session {
         self.unlink(index.0);
         let session = self.sessions.remove(index.0);
-        self.by_remote.remove(hash(self.key, session.bib, session.remote), index.0);
+        let mapping = bib.entry(session.bib);
+        self.from_inside.remove(hash_inside(self.key, &mapping.inner, session.remote), index.0);
+        self.from_outside.remove(hash_outside(self.key, mapping.outer, session.remote), index.0);
         session
     }
 
+    #[inline(always)]
     pub(crate) fn session(&self, index: SessionIndex) -> &Session {
         &self.sessions[index.0]
+    }
+
+    #[inline(always)]
+    pub(crate) fn session_mut(&mut self, index: SessionIndex) -> &mut Session {
+        &mut self.sessions[index.0]
     }
 
     pub(crate) fn set_tcp(&mut self, index: SessionIndex, tcp: TcpState) {
@@ -143,13 +180,13 @@ impl Sessions {
     /// A session whose time has come.
     pub(crate) fn expired(&self, now: Tick) -> Option<SessionIndex> {
         let oldest = self.queues.iter().map(|queue| queue.oldest).filter(|oldest| *oldest != NONE);
-        oldest.filter(|oldest| self.sessions[*oldest].expires <= now).map(SessionIndex).next()
+        oldest.filter(|oldest| self.sessions[*oldest].expires.tick() <= now).map(SessionIndex).next()
     }
 
     /// When the next session expires.
     pub(crate) fn next_expiry(&self) -> Option<Tick> {
         let oldest = self.queues.iter().map(|queue| queue.oldest).filter(|oldest| *oldest != NONE);
-        oldest.map(|oldest| self.sessions[oldest].expires).min()
+        oldest.map(|oldest| self.sessions[oldest].expires).min().map(Second::tick)
     }
 
     /// Every place a session may stand at, for a walk that removes some.
@@ -162,8 +199,9 @@ impl Sessions {
         self.sessions.at(index.0)
     }
 
-    fn append(&mut self, index: u32) {
-        let queue = &mut self.queues[self.sessions[index].lifetime as usize];
+    #[inline]
+    fn append(&mut self, index: u32, lifetime: Lifetime, expires: Second) {
+        let queue = &mut self.queues[lifetime as usize];
         let older = std::mem::replace(&mut queue.newest, index);
         match older {
             NONE => queue.oldest = index,
@@ -171,8 +209,10 @@ impl Sessions {
         }
         let session = &mut self.sessions[index];
         (session.older, session.newer) = (older, NONE);
+        (session.lifetime, session.expires) = (lifetime, expires);
     }
 
+    #[inline]
     fn unlink(&mut self, index: u32) {
         let Session { older, newer, lifetime, .. } = self.sessions[index];
         let queue = &mut self.queues[lifetime as usize];
@@ -187,8 +227,16 @@ impl Sessions {
     }
 }
 
-fn hash(key: SipKey, bib: BibIndex, remote: Remote) -> u64 {
-    key.hash_with_ports([u64::from(bib.0) << 32 | u64::from(remote.address.to_bits())], [remote.port])
+#[inline(always)]
+fn hash_inside(key: SipKey, inner: &Inner, remote: Remote) -> u64 {
+    let (address, ports) = (inner.address.to_bits(), u64::from(inner.port) << 16 | u64::from(remote.port));
+    key.hash([(address >> 64) as u64, address as u64, ports << 32 | u64::from(remote.address.to_bits())])
+}
+
+#[inline(always)]
+fn hash_outside(key: SipKey, outer: Outer, remote: Remote) -> u64 {
+    let addresses = u64::from(outer.address.to_bits()) << 32 | u64::from(remote.address.to_bits());
+    key.hash([addresses, u64::from(outer.port) << 16 | u64::from(remote.port)])
 }
 
 #[cfg(test)]
@@ -196,80 +244,117 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const BIB: BibIndex = BibIndex(3);
     const UDP_DEFAULT: Duration = Duration::from_secs(300);
     const TCP_TRANS: Duration = Duration::from_secs(240);
+    const INNER: Inner = Inner { address: std::net::Ipv6Addr::LOCALHOST, port: 1 };
+    const OUTER: Outer = Outer { address: std::net::Ipv4Addr::LOCALHOST, port: 2 };
 
-    fn table() -> Sessions {
-        Sessions::new(SipKey::from_seed(&[1; 32], 1), Lifetimes::default())
+    /// Sessions of one mapping.
+    struct Table {
+        sessions: Sessions,
+        bibs: Bib,
+        bib: BibIndex,
+    }
+
+    fn table() -> Table {
+        let key = SipKey::from_seed(&[1; 32], 1);
+        let mut bibs = Bib::new(key);
+        let bib = bibs.insert(INNER, OUTER, crate::peers::PeerIndex(0));
+        Table { sessions: Sessions::new(key, Lifetimes::default()), bibs, bib }
     }
 
     fn remote(port: u16) -> Remote {
         Remote { address: "192.0.2.1".parse().unwrap(), port }
     }
 
-    fn spoken_to(port: u16) -> SpokenTo {
-        SpokenTo { remote: remote(port), prefix: PrefixIndex::FIRST }
-    }
-
     fn at(secs: u64) -> Tick {
         Tick::default().after(Duration::from_secs(secs))
     }
 
-    fn udp(sessions: &mut Sessions, now: Tick, port: u16) -> SessionIndex {
-        sessions.insert(now, BIB, spoken_to(port), (TcpState::Closed, Lifetime::UdpDefault))
+    impl Table {
+        fn insert(&mut self, now: Tick, port: u16, kind: (TcpState, Lifetime)) -> SessionIndex {
+            let to = SpokenTo { remote: remote(port), prefix: PrefixIndex::FIRST };
+            self.sessions.insert(now, (&self.bibs, self.bib), to, kind)
+        }
+
+        fn udp(&mut self, now: Tick, port: u16) -> SessionIndex {
+            self.insert(now, port, (TcpState::Closed, Lifetime::UdpDefault))
+        }
+
+        fn remove(&mut self, index: SessionIndex) {
+            self.sessions.remove(&self.bibs, index);
+        }
+
+        #[track_caller]
+        fn find(&self, port: u16) -> Option<SessionIndex> {
+            let found = self.sessions.find_from_inside(&self.bibs, &INNER, remote(port));
+            assert_eq!(self.sessions.find_from_outside(&self.bibs, OUTER, remote(port)), found);
+            found
+        }
     }
 
     #[test]
     fn a_session_takes_no_more_than_its_share_of_the_budget() {
-        // 128 bytes for a BIB entry with its session, their indexes included (8 bytes each of three).
-        assert!(size_of::<Session>() + size_of::<crate::bib::BibEntry>() <= 128 - 3 * 8 - 2 * 4);
+        // 128 bytes for a BIB entry with its session, their indexes included (8 bytes each of four).
+        assert!(size_of::<Session>() + size_of::<crate::bib::BibEntry>() <= 128 - 4 * 8 - 2 * 4);
     }
 
     #[test]
     fn a_touched_session_outlives_one_that_was_not() {
-        let mut sessions = table();
-        let (one, two) = (udp(&mut sessions, at(0), 1), udp(&mut sessions, at(1), 2));
-        sessions.touch(at(2), one, Lifetime::UdpDefault);
+        let mut table = table();
+        let (one, two) = (table.udp(at(0), 1), table.udp(at(1), 2));
+        table.sessions.touch(at(2).second(), one, Lifetime::UdpDefault);
 
-        assert_eq!(sessions.next_expiry(), Some(at(1).after(UDP_DEFAULT)));
-        assert_eq!(sessions.expired(at(1).after(UDP_DEFAULT)), Some(two));
-        sessions.remove(two);
-        assert_eq!(sessions.expired(at(1).after(UDP_DEFAULT)), None);
-        assert_eq!(sessions.expired(at(2).after(UDP_DEFAULT)), Some(one));
+        assert_eq!(table.sessions.next_expiry(), Some(at(1).after(UDP_DEFAULT)));
+        assert_eq!(table.sessions.expired(at(1).after(UDP_DEFAULT)), Some(two));
+        table.remove(two);
+        assert_eq!(table.sessions.expired(at(1).after(UDP_DEFAULT)), None);
+        assert_eq!(table.sessions.expired(at(2).after(UDP_DEFAULT)), Some(one));
     }
 
     #[test]
     fn a_shorter_lifetime_expires_first_whatever_the_order() {
-        let mut sessions = table();
-        udp(&mut sessions, at(0), 1);
-        let short = sessions.insert(at(1), BIB, spoken_to(2), (TcpState::Trans, Lifetime::TcpTrans));
+        let mut table = table();
+        table.udp(at(0), 1);
+        let short = table.insert(at(1), 2, (TcpState::Trans, Lifetime::TcpTrans));
 
-        assert_eq!(sessions.next_expiry(), Some(at(1).after(TCP_TRANS)));
-        assert_eq!(sessions.expired(at(1).after(TCP_TRANS)), Some(short));
+        assert_eq!(table.sessions.next_expiry(), Some(at(1).after(TCP_TRANS)));
+        assert_eq!(table.sessions.expired(at(1).after(TCP_TRANS)), Some(short));
     }
 
     #[test]
     fn removing_from_the_middle_keeps_the_queue_whole() {
-        let mut sessions = table();
-        let all: Vec<_> = (1..=3).map(|port| udp(&mut sessions, at(u64::from(port)), port)).collect();
-        sessions.remove(all[1]);
-        sessions.remove(all[0]);
+        let mut table = table();
+        let all: Vec<_> = (1..=3).map(|port| table.udp(at(u64::from(port)), port)).collect();
+        table.remove(all[1]);
+        table.remove(all[0]);
 
-        assert_eq!(sessions.expired(at(9999)), Some(all[2]));
-        assert_eq!((sessions.find(BIB, remote(2)), sessions.find(BIB, remote(3))), (None, Some(all[2])));
-        sessions.remove(all[2]);
-        assert_eq!((sessions.next_expiry(), sessions.len()), (None, 0));
+        assert_eq!(table.sessions.expired(at(9999)), Some(all[2]));
+        assert_eq!((table.find(2), table.find(3)), (None, Some(all[2])));
+        table.remove(all[2]);
+        assert_eq!((table.sessions.next_expiry(), table.sessions.len()), (None, 0));
     }
 
     #[test]
     fn another_lifetime_holds_from_the_last_packet_on() {
-        let mut sessions = table();
-        let (one, two) = (udp(&mut sessions, at(0), 1), udp(&mut sessions, at(1), 2));
-        sessions.set_lifetimes(Lifetimes { udp: Duration::from_secs(120), ..Lifetimes::default() });
+        let mut table = table();
+        let (one, two) = (table.udp(at(0), 1), table.udp(at(1), 2));
+        table.sessions.set_lifetimes(Lifetimes { udp: Duration::from_secs(120), ..Lifetimes::default() });
 
-        assert_eq!((sessions.session(one).expires, sessions.session(two).expires), (at(120), at(121)));
-        sessions.touch(at(100), one, Lifetime::UdpDefault);
-        assert_eq!(sessions.next_expiry(), Some(at(121)));
+        assert_eq!(
+            (table.sessions.session(one).expires.tick(), table.sessions.session(two).expires.tick()),
+            (at(120), at(121))
+        );
+        table.sessions.touch(at(100).second(), one, Lifetime::UdpDefault);
+        assert_eq!(table.sessions.next_expiry(), Some(at(121)));
+    }
+    #[test]
+    fn packets_of_one_second_are_one_touch() {
+        let mut table = table();
+        let one = table.udp(at(0), 1);
+        table.sessions.touch(at(0).after(Duration::from_millis(1)).second(), one, Lifetime::UdpDefault);
+        table.sessions.touch(at(1).second(), one, Lifetime::UdpDefault);
+
+        assert_eq!(table.sessions.next_expiry(), Some(at(1).after(UDP_DEFAULT)));
     }
 }

@@ -57,7 +57,7 @@ impl<T> Slab<T> {
     }
 
     /// The entry at `index`, if there is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
         match self.slots.get(index)? {
             Slot::Used(entry) => Some(entry),
@@ -77,7 +77,7 @@ impl<T> Slab<T> {
 impl<T> std::ops::Index<u32> for Slab<T> {
     type Output = T;
 
-    #[inline]
+    #[inline(always)]
     fn index(&self, index: u32) -> &T {
         let Slot::Used(entry) = &self.slots[index] else { unreachable!("an index dies with its entry") };
         entry
@@ -85,7 +85,7 @@ impl<T> std::ops::Index<u32> for Slab<T> {
 }
 
 impl<T> std::ops::IndexMut<u32> for Slab<T> {
-    #[inline]
+    #[inline(always)]
     fn index_mut(&mut self, index: u32) -> &mut T {
         let Slot::Used(entry) = &mut self.slots[index] else { unreachable!("an index dies with its entry") };
         entry

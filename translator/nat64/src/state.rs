@@ -3,6 +3,7 @@
 //! Invariants: every session has a BIB entry; the last session to leave takes its BIB entry with it, and the entry its
 //! port, unless it was made by hand; a peer's counts are those of its entries. Nothing here touches packets.
 
+mod hits;
 mod mappings;
 mod opening;
 
@@ -91,42 +92,11 @@ impl State {
         &self.pool
     }
 
-    /// What is known of a packet from inside. Its session is looked for first where the last one like it stood.
-    #[inline]
+    /// What is known of a packet from inside. Its session is spoken to under its prefix from now on.
     pub(crate) fn find_outgoing(&mut self, protocol: Protocol, inner: Inner, to: SpokenTo) -> Found {
-        let SpokenTo { remote, prefix } = to;
-        let tables = &self.tables[protocol as usize];
-        let hint = tables.outgoing.get(inner.port, remote);
-        if let Some(session) = tables.sessions.at(hint)
-            && session.remote == remote
-            && session.prefix == prefix
-            && tables.bib.entry(session.bib).inner == inner
-        {
-            return Found { bib: Some(session.bib), session: Some(hint) };
-        }
-        let found = self.search_outgoing(protocol, inner, remote);
+        let found = self.search_outgoing(protocol, inner, to.remote);
         if let Some(session) = found.session {
-            let tables = &mut self.tables[protocol as usize];
-            tables.sessions.set_prefix(session, prefix);
-            tables.outgoing.set(inner.port, remote, session);
-        }
-        found
-    }
-
-    /// What is known of a packet from outside.
-    #[inline]
-    pub(crate) fn find_incoming(&mut self, protocol: Protocol, outer: Outer, remote: Remote) -> Found {
-        let tables = &self.tables[protocol as usize];
-        let hint = tables.incoming.get(outer.port, remote);
-        if let Some(session) = tables.sessions.at(hint)
-            && session.remote == remote
-            && tables.bib.entry(session.bib).outer == outer
-        {
-            return Found { bib: Some(session.bib), session: Some(hint) };
-        }
-        let found = self.search_incoming(protocol, outer, remote);
-        if let Some(session) = found.session {
-            self.tables[protocol as usize].incoming.set(outer.port, remote, session);
+            self.tables[protocol as usize].sessions.set_prefix(session, to.prefix);
         }
         found
     }
@@ -138,14 +108,19 @@ impl State {
 
     pub(crate) fn search_outgoing(&self, protocol: Protocol, inner: Inner, remote: Remote) -> Found {
         let tables = &self.tables[protocol as usize];
-        let bib = tables.bib.find_inner(inner);
-        Found { bib, session: bib.and_then(|bib| tables.sessions.find(bib, remote)) }
+        match tables.sessions.find_from_inside(&tables.bib, &inner, remote) {
+            Some(session) => Found { bib: Some(tables.sessions.session(session).bib), session: Some(session) },
+            None => Found { bib: tables.bib.find_inner(inner), session: None },
+        }
     }
 
+    /// What is known of a packet from outside.
     pub(crate) fn search_incoming(&self, protocol: Protocol, outer: Outer, remote: Remote) -> Found {
         let tables = &self.tables[protocol as usize];
-        let bib = tables.bib.find_outer(outer);
-        Found { bib, session: bib.and_then(|bib| tables.sessions.find(bib, remote)) }
+        match tables.sessions.find_from_outside(&tables.bib, outer, remote) {
+            Some(session) => Found { bib: Some(tables.sessions.session(session).bib), session: Some(session) },
+            None => Found { bib: tables.bib.find_outer(outer), session: None },
+        }
     }
 
     pub(crate) fn mapping(&self, protocol: Protocol, bib: BibIndex) -> &BibEntry {
@@ -209,7 +184,7 @@ impl State {
     }
 
     pub(crate) fn touch(&mut self, now: Tick, protocol: Protocol, session: SessionIndex, lifetime: Lifetime) {
-        self.tables[protocol as usize].sessions.touch(now, session, lifetime);
+        self.tables[protocol as usize].sessions.touch(now.second(), session, lifetime);
     }
 
     /// Keeps a SYN to pool4 that nobody inside waits for yet, or says that there is no room.
@@ -247,13 +222,13 @@ impl State {
         peer.sessions += 1;
         mapping.sessions += 1;
         tables.filter.session_added(bib, to.remote.address);
-        tables.sessions.insert(now, bib, to, (tcp, lifetime));
+        tables.sessions.insert(now, (&tables.bib, bib), to, (tcp, lifetime));
         Ok(())
     }
 
     fn remove_session(&mut self, protocol: Protocol, index: SessionIndex) {
         let tables = &mut self.tables[protocol as usize];
-        let Session { bib, remote, .. } = tables.sessions.remove(index);
+        let Session { bib, remote, .. } = tables.sessions.remove(&tables.bib, index);
         tables.filter.session_removed(bib, remote.address);
         let mapping = tables.bib.entry_mut(bib);
         mapping.sessions -= 1;

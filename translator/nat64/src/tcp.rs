@@ -139,7 +139,7 @@ pub(crate) fn incoming(
     flags: Flags,
 ) -> Result<Receiver, DropReason> {
     let event = Event::from_outside(flags);
-    let found = state.find_incoming(Protocol::Tcp, outer, remote);
+    let found = state.search_incoming(Protocol::Tcp, outer, remote);
     let bib = found.bib.ok_or(DropReason::NoBibEntry)?;
     match found.session {
         Some(session) => {

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 /// How long sessions are remembered after their last packet, by the names of RFC 6146 §4.
 ///
-/// Values below the minima of the RFCs are taken as those, values above a year as a year.
+/// They are counted in whole seconds, begun ones included. Values below the minima of the RFCs are taken as those, values
+/// above a year as a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
     /// UDP_DEFAULT: 5 minutes. At least 2 minutes (UDP_MIN; RFC 4787 REQ-5).
@@ -36,7 +37,10 @@ impl Lifetimes {
 
     /// The nearest lifetimes that the RFCs allow.
     pub(crate) fn possible(self) -> Self {
-        let possible = |wanted: Duration, shortest| wanted.clamp(shortest, Duration::from_secs(365 * 24 * 60 * 60));
+        let possible = |wanted: Duration, shortest| {
+            let wanted = wanted.clamp(shortest, Duration::from_secs(365 * 24 * 60 * 60));
+            Duration::from_secs(wanted.as_secs() + u64::from(wanted.subsec_nanos() > 0))
+        };
         Self {
             udp: possible(self.udp, Self::SHORTEST.udp),
             tcp_established: possible(self.tcp_established, Self::SHORTEST.tcp_established),
@@ -56,33 +60,67 @@ impl Lifetimes {
     }
 }
 
-/// Nanoseconds since the engine was made; half the size of an [`Instant`], and enough for 584 years.
+/// Nanoseconds of a second.
+const NANOS: u64 = 1_000_000_000;
+
+/// Nanoseconds since the engine was made, enough for 584 years; and the second they belong to, begun ones included, because
+/// every packet asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Tick(u64);
+pub(crate) struct Tick {
+    nanos: u64,
+    second: Second,
+}
 
 impl Tick {
-    pub(crate) const fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration.as_nanos() as u64))
+    const fn new(nanos: u64) -> Self {
+        Self { nanos, second: Second(nanos.div_ceil(NANOS) as u32) }
     }
 
-    /// The end of a lifetime that has changed since it began.
-    pub(crate) const fn with_lifetime(self, before: Duration, after: Duration) -> Self {
-        Self(self.0.saturating_sub(before.as_nanos() as u64)).after(after)
+    pub(crate) const fn after(self, duration: Duration) -> Self {
+        Self::new(self.nanos.saturating_add(duration.as_nanos() as u64))
+    }
+
+    /// The second that this time belongs to, begun ones included.
+    #[inline]
+    pub(crate) const fn second(self) -> Second {
+        self.second
     }
 
     /// From this time to a later one.
     pub(crate) const fn until(self, later: Self) -> Duration {
-        Duration::from_nanos(later.0.saturating_sub(self.0))
+        Duration::from_nanos(later.nanos.saturating_sub(self.nanos))
     }
 
     /// Microseconds since the engine was made.
     pub(crate) const fn micros(self) -> u64 {
-        self.0 / 1_000
+        self.nanos / 1_000
     }
 
     /// Milliseconds since the engine was made.
     pub(crate) const fn millis(self) -> u64 {
-        self.0 / 1_000_000
+        self.nanos / 1_000_000
+    }
+}
+
+/// Whole seconds since the engine was made: half the size of a [`Tick`], and all that packets of one second change in what
+/// they keep alive, which is nothing after the first. Enough for 136 years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Second(u32);
+
+impl Second {
+    #[inline]
+    pub(crate) const fn after(self, lifetime: Duration) -> Self {
+        Self(self.0.saturating_add(lifetime.as_secs() as u32))
+    }
+
+    /// The end of a lifetime that has changed since it began.
+    pub(crate) const fn with_lifetime(self, before: Duration, after: Duration) -> Self {
+        Self(self.0.saturating_sub(before.as_secs() as u32)).after(after)
+    }
+
+    /// When it begins.
+    pub(crate) const fn tick(self) -> Tick {
+        Tick::new(self.0 as u64 * NANOS)
     }
 }
 
@@ -97,7 +135,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) const fn new(start: Instant) -> Self {
-        Self { start, said: start, latest: Tick(0) }
+        Self { start, said: start, latest: Tick::new(0) }
     }
 
     pub(crate) fn tick(&mut self, now: Instant) -> Tick {
@@ -106,17 +144,17 @@ impl Clock {
         }
         self.said = now;
         let elapsed = now.saturating_duration_since(self.start);
-        self.latest = self.latest.max(Tick(0).after(elapsed));
+        self.latest = self.latest.max(Tick::new(0).after(elapsed));
         self.latest
     }
 
     /// The tick of a time that does not count as having come.
     pub(crate) fn peek(&self, now: Instant) -> Tick {
-        Tick(0).after(now.saturating_duration_since(self.start)).max(self.latest)
+        Tick::new(0).after(now.saturating_duration_since(self.start)).max(self.latest)
     }
 
     pub(crate) fn instant(&self, tick: Tick) -> Instant {
-        self.start + Duration::from_nanos(tick.0)
+        self.start + Duration::from_nanos(tick.nanos)
     }
 }
 

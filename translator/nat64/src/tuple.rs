@@ -56,8 +56,10 @@ impl SpokenTo {
 
 impl Inner {
     /// The address as an IPv4 peer's.
+    #[inline(always)]
     pub(crate) fn ipv4(&self) -> Option<Ipv4Addr> {
-        self.address.to_ipv4_mapped()
+        let bits = self.address.to_bits();
+        (bits >> 32 == 0xffff).then(|| Ipv4Addr::from_bits(bits as u32))
     }
 }
 

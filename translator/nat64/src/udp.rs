@@ -19,7 +19,7 @@ pub(crate) fn outgoing(state: &mut State, now: Tick, inner: Inner, to: SpokenTo)
 
 /// RFC 6146 §3.5.1.2: the inside endpoint of a datagram from outside.
 pub(crate) fn incoming(state: &mut State, now: Tick, outer: Outer, remote: Remote) -> Result<Receiver, DropReason> {
-    let found = state.find_incoming(Protocol::Udp, outer, remote);
+    let found = state.search_incoming(Protocol::Udp, outer, remote);
     let bib = found.bib.ok_or(DropReason::NoBibEntry)?;
     match found.session {
         Some(session) => state.touch_from_outside(now, Protocol::Udp, session, Lifetime::UdpDefault),

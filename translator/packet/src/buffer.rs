@@ -79,37 +79,44 @@ impl<'a> Packet<'a> {
     ///
     /// # Panics
     /// If `range` does not lie inside `buffer`.
+    #[inline]
     pub fn new(buffer: &'a mut [u8], range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= buffer.len(), "the packet lies inside its buffer");
         Self { buffer, start: range.start, end: range.end, offload: Offload::default() }
     }
 
     /// The packet, from the first byte of its IP header.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// The packet, to change in place.
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[self.start..self.end]
     }
 
     /// Length in bytes, all headers included.
+    #[inline]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
 
     /// Whether there is no packet at all.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
     /// Bytes free in front of the packet.
+    #[inline]
     pub fn headroom(&self) -> usize {
         self.start
     }
 
     /// Where the packet stands in its buffer now.
+    #[inline]
     pub fn range(&self) -> Range<usize> {
         self.start..self.end
     }
@@ -118,22 +125,26 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// If fewer than `n` bytes are free.
+    #[inline]
     pub fn grow_front(&mut self, n: usize) -> Result<(), NoHeadroom> {
         self.start = self.start.checked_sub(n).ok_or(NoHeadroom)?;
         Ok(())
     }
 
     /// Cuts `n` bytes off the front, at most all of them.
+    #[inline]
     pub fn shrink_front(&mut self, n: usize) {
         self.start += n.min(self.len());
     }
 
     /// Cuts the packet to `len` bytes; a shorter one stays as it is.
+    #[inline]
     pub fn truncate(&mut self, len: usize) {
         self.end = self.end.min(self.start + len);
     }
 
     /// The longest packet [`replace`](Self::replace) can take, in bytes.
+    #[inline]
     pub fn capacity(&self) -> usize {
         self.buffer.len().saturating_sub(virtio::HEADER_LEN)
     }
@@ -151,6 +162,7 @@ impl<'a> Packet<'a> {
     }
 
     /// The packet with the `n` bytes in front of it, for a link header.
+    #[inline]
     pub(crate) fn with_front(&mut self, n: usize) -> Result<&mut [u8], NoHeadroom> {
         let from = self.start.checked_sub(n).ok_or(NoHeadroom)?;
         Ok(&mut self.buffer[from..self.end])

@@ -16,12 +16,14 @@ pub struct Sum(u64);
 
 impl Sum {
     /// The empty sum.
+    #[inline]
     pub const fn new() -> Self {
         Self(0)
     }
 
     /// Adds bytes; an odd one at the end counts as the high half of a word (RFC 1071 §1).
     #[must_use]
+    #[inline]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
         let mut words = bytes.chunks_exact(4);
         for word in &mut words {
@@ -39,29 +41,37 @@ impl Sum {
 
     /// Adds one 16-bit word.
     #[must_use]
+    #[inline]
     pub const fn word(self, word: u16) -> Self {
         Self(self.0 + word.to_be() as u64)
     }
 
     /// Takes one 16-bit word away: adds its complement.
     #[must_use]
+    #[inline]
     pub const fn without_word(self, word: u16) -> Self {
         self.word(!word)
     }
 
     /// Adds another sum.
     #[must_use]
+    #[inline]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0 + other.0)
     }
 
     /// Takes another sum away.
     #[must_use]
+    #[inline]
     pub const fn minus(self, other: Self) -> Self {
-        self.without_word(other.fold())
+        // A multiple of 0xffff is a zero of ones' complement; this one is larger than what a half-folded sum can be.
+        const ZERO: u64 = 0xffff << 32;
+        let half_folded = (other.0 & 0xffff_ffff) + (other.0 >> 32);
+        Self(self.0 + (ZERO - half_folded))
     }
 
     /// The sum as 16 bits, in the order of the numbers one reads.
+    #[inline]
     pub const fn fold(self) -> u16 {
         let mut sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
         sum = (sum & 0xffff) + (sum >> 16);
@@ -71,6 +81,7 @@ impl Sum {
     }
 
     /// What a complete checksum field holds for this sum.
+    #[inline]
     pub const fn complete(self) -> u16 {
         !self.fold()
     }
@@ -82,45 +93,53 @@ pub struct Difference(Sum);
 
 impl Difference {
     /// From the sum of what was there to the sum of what is there now.
+    #[inline]
     pub const fn between(old: Sum, new: Sum) -> Self {
         Self(new.minus(old))
     }
 
     /// Adds the change of one 16-bit word.
     #[must_use]
+    #[inline]
     pub const fn word(self, old: u16, new: u16) -> Self {
         Self(self.0.without_word(old).word(new))
     }
 
     /// The complete checksum that was `field`, updated (RFC 1624 §3, equation 3).
+    #[inline]
     pub const fn apply_to_complete(self, field: u16) -> u16 {
         self.0.without_word(field).complete()
     }
 
     /// The partial checksum that was `field`, updated.
+    #[inline]
     pub const fn apply_to_partial(self, field: u16) -> u16 {
         self.0.word(field).fold()
     }
 }
 
 /// Sum of the addresses of an IPv4 pseudo header.
+#[inline]
 pub fn addresses4(source: Ipv4Addr, destination: Ipv4Addr) -> Sum {
     Sum::new().bytes(&source.octets()).bytes(&destination.octets())
 }
 
 /// Sum of the addresses of an IPv6 pseudo header.
+#[inline]
 pub fn addresses6(source: Ipv6Addr, destination: Ipv6Addr) -> Sum {
     Sum::new().bytes(&source.octets()).bytes(&destination.octets())
 }
 
 /// Sum of the rest of a pseudo header, the same words for both families as long as packets are shorter than 64 KiB
 /// (RFC 9293 §3.1, RFC 8200 §8.1).
+#[inline]
 pub const fn protocol_and_length(protocol: u8, transport_len: usize) -> Sum {
     let len = transport_len as u32;
     Sum::new().word(protocol as u16).word((len >> 16) as u16).word(len as u16)
 }
 
 /// RFC 768, RFC 8200 §8.1: zero means "no checksum", so a computed zero is sent as all ones.
+#[inline]
 pub const fn udp_never_zero(checksum: u16) -> u16 {
     if checksum == 0 { 0xffff } else { checksum }
 }

@@ -27,6 +27,7 @@ pub mod v4 {
     pub const PARAMETER_PROBLEM: u8 = 12;
 
     /// Whether a message of this type reports an error, so that none may be sent about it (RFC 1122 §3.2.2).
+    #[inline]
     pub const fn is_error(kind: u8) -> bool {
         matches!(kind, UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM)
     }
@@ -50,6 +51,7 @@ pub mod v6 {
     pub const REDIRECT: u8 = 137;
 
     /// Whether no error may be sent about a message of this type (RFC 4443 §2.4 (e)).
+    #[inline]
     pub const fn is_error(kind: u8) -> bool {
         kind < 128 || kind == REDIRECT
     }
@@ -64,31 +66,37 @@ impl<'a> Icmp<'a> {
     ///
     /// # Errors
     /// If the bytes end before the header does.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         if bytes.len() < HEADER_LEN { Err(Malformed::Truncated) } else { Ok(Self(bytes)) }
     }
 
     /// Type of the message.
+    #[inline]
     pub fn kind(&self) -> u8 {
         self.0[0]
     }
 
     /// Code of the message.
+    #[inline]
     pub fn code(&self) -> u8 {
         self.0[1]
     }
 
     /// Identifier of an echo.
+    #[inline]
     pub fn identifier(&self) -> u16 {
         u16::from_be_bytes([self.0[4], self.0[5]])
     }
 
     /// The four bytes whose meaning depends on the type.
+    #[inline]
     pub fn rest(&self) -> [u8; 4] {
         [self.0[4], self.0[5], self.0[6], self.0[7]]
     }
 
     /// What stands behind the header.
+    #[inline]
     pub fn body(&self) -> &'a [u8] {
         &self.0[HEADER_LEN..]
     }

@@ -24,6 +24,7 @@ impl<'a> Ipv4<'a> {
     ///
     /// # Errors
     /// If the version, the header length or the total length is wrong for these bytes.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let header = Self::parse_quoted(bytes)?;
         let total_len = header.total_len();
@@ -37,6 +38,7 @@ impl<'a> Ipv4<'a> {
     ///
     /// # Errors
     /// If the version is wrong or the header itself is not whole.
+    #[inline]
     pub fn parse_quoted(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let first = *bytes.first().ok_or(Malformed::Truncated)?;
         if first >> 4 != 4 {
@@ -53,66 +55,79 @@ impl<'a> Ipv4<'a> {
     }
 
     /// Length of the header with its options, in bytes.
+    #[inline]
     pub fn header_len(&self) -> usize {
         usize::from(self.0[0] & 0x0f) * 4
     }
 
     /// Type of service, ECN included.
+    #[inline]
     pub fn traffic_class(&self) -> u8 {
         self.0[1]
     }
 
     /// Length the header claims for the whole packet, in bytes.
+    #[inline]
     pub fn total_len(&self) -> usize {
         usize::from(self.word(TOTAL_LEN_AT))
     }
 
     /// Identification, for fragments.
+    #[inline]
     pub fn identification(&self) -> u16 {
         self.word(4)
     }
 
     /// Whether routers may not fragment the packet.
+    #[inline]
     pub fn dont_fragment(&self) -> bool {
         self.word(6) & DONT_FRAGMENT != 0
     }
 
     /// Whether the packet is a part of a larger one.
+    #[inline]
     pub fn is_fragment(&self) -> bool {
         self.word(6) & !(DONT_FRAGMENT | 0x8000) != 0
     }
 
     /// Whether another fragment follows this one.
+    #[inline]
     pub fn more_fragments(&self) -> bool {
         self.word(6) & MORE_FRAGMENTS != 0
     }
 
     /// Where this fragment belongs in the payload of the whole, in bytes.
+    #[inline]
     pub fn fragment_offset(&self) -> usize {
         usize::from(self.word(6) & 0x1fff) * 8
     }
 
     /// Hops left.
+    #[inline]
     pub fn ttl(&self) -> u8 {
         self.0[8]
     }
 
     /// Protocol of the payload.
+    #[inline]
     pub fn protocol(&self) -> u8 {
         self.0[9]
     }
 
     /// Source address.
+    #[inline]
     pub fn source(&self) -> Ipv4Addr {
         self.address(12)
     }
 
     /// Destination address.
+    #[inline]
     pub fn destination(&self) -> Ipv4Addr {
         self.address(16)
     }
 
     /// Whether the header checksum is right.
+    #[inline]
     pub fn checksum_is_right(&self) -> bool {
         Sum::new().bytes(&self.0[..self.header_len()]).complete() == 0
     }
@@ -140,19 +155,23 @@ impl<'a> Ipv4<'a> {
     }
 
     /// What stands behind the header.
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         &self.0[self.header_len()..]
     }
 
     /// Everything the view covers, header first.
+    #[inline]
     pub fn bytes(&self) -> &'a [u8] {
         self.0
     }
 
+    #[inline]
     fn word(&self, at: usize) -> u16 {
         u16::from_be_bytes([self.0[at], self.0[at + 1]])
     }
 
+    #[inline]
     fn address(&self, at: usize) -> Ipv4Addr {
         Ipv4Addr::new(self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3])
     }
@@ -197,10 +216,12 @@ pub enum Fragmentation {
 
 impl Fragmentation {
     /// RFC 7915 §5.1: DF is set only beyond 1260 bytes, so the IPv4 side may still fragment what fits IPv6's 1280.
+    #[inline]
     pub const fn for_translated(total_len: usize) -> Self {
         if total_len > 1260 { Self::Never } else { Self::Allowed }
     }
 
+    #[inline]
     const fn word(self) -> u16 {
         match self {
             Self::Never => DONT_FRAGMENT,
@@ -212,18 +233,24 @@ impl Fragmentation {
 
 impl Header {
     /// The 20 bytes of the header, checksum included.
+    #[inline(always)]
     pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
+        let half = |high: u8, low: u8| u32::from(high) << 8 | u32::from(low);
+        let words = [
+            half(0x45, self.traffic_class) << 16 | u32::from(self.total_len),
+            u32::from(self.identification) << 16 | u32::from(self.fragmentation.word()),
+            half(self.ttl, self.protocol) << 16,
+            self.source.to_bits(),
+            self.destination.to_bits(),
+        ];
+        let sum: u64 = words.iter().map(|word| u64::from(*word)).sum();
+        let sum = (sum >> 32) + (sum >> 16 & 0xffff) + (sum & 0xffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        let checksum = !((sum >> 16) + sum) as u16;
         let mut bytes = [0; HEADER_LEN];
-        bytes[0] = 0x45;
-        bytes[1] = self.traffic_class;
-        bytes[2..4].copy_from_slice(&self.total_len.to_be_bytes());
-        bytes[4..6].copy_from_slice(&self.identification.to_be_bytes());
-        bytes[6..8].copy_from_slice(&self.fragmentation.word().to_be_bytes());
-        bytes[8] = self.ttl;
-        bytes[9] = self.protocol;
-        bytes[12..16].copy_from_slice(&self.source.octets());
-        bytes[16..20].copy_from_slice(&self.destination.octets());
-        let checksum = Sum::new().bytes(&bytes).complete();
+        for (bytes, word) in bytes.chunks_exact_mut(4).zip(words) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
         bytes[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&checksum.to_be_bytes());
         bytes
     }
@@ -238,47 +265,56 @@ impl<'a> Ipv4Mut<'a> {
     ///
     /// # Errors
     /// As [`Ipv4::parse_quoted`].
+    #[inline]
     pub fn parse(bytes: &'a mut [u8]) -> Result<Self, Malformed> {
         Ipv4::parse_quoted(bytes)?;
         Ok(Self(bytes))
     }
 
     /// Sets the length of the whole packet, in bytes.
+    #[inline]
     pub fn set_total_len(&mut self, len: u16) {
         self.0[TOTAL_LEN_AT..TOTAL_LEN_AT + 2].copy_from_slice(&len.to_be_bytes());
     }
 
     /// Sets the type of service, ECN included.
+    #[inline]
     pub fn set_traffic_class(&mut self, traffic_class: u8) {
         self.0[1] = traffic_class;
     }
 
     /// Sets the identification.
+    #[inline]
     pub fn set_identification(&mut self, identification: u16) {
         self.0[4..6].copy_from_slice(&identification.to_be_bytes());
     }
 
     /// Sets flags and offset.
+    #[inline]
     pub fn set_fragmentation(&mut self, fragmentation: Fragmentation) {
         self.0[6..8].copy_from_slice(&fragmentation.word().to_be_bytes());
     }
 
     /// Sets the hops left.
+    #[inline]
     pub fn set_ttl(&mut self, ttl: u8) {
         self.0[8] = ttl;
     }
 
     /// Sets the source address.
+    #[inline]
     pub fn set_source(&mut self, source: Ipv4Addr) {
         self.0[12..16].copy_from_slice(&source.octets());
     }
 
     /// Sets the destination address.
+    #[inline]
     pub fn set_destination(&mut self, destination: Ipv4Addr) {
         self.0[16..20].copy_from_slice(&destination.octets());
     }
 
     /// Computes the header checksum from scratch.
+    #[inline]
     pub fn seal(self) {
         let header_len = usize::from(self.0[0] & 0x0f) * 4;
         self.0[CHECKSUM_AT..CHECKSUM_AT + 2].fill(0);

@@ -46,11 +46,13 @@ enum Step {
 
 impl Fragment {
     /// RFC 6946: a fragment that is the whole packet.
+    #[inline]
     pub const fn is_atomic(&self) -> bool {
         self.offset_bytes == 0 && !self.more
     }
 
     /// The 8 bytes of the header.
+    #[inline]
     pub fn to_bytes(self, next_header: u8) -> [u8; FRAGMENT_HEADER_LEN] {
         let [a, b] = ((self.offset_bytes & !7) | u16::from(self.more)).to_be_bytes();
         let [c, d, e, f] = self.identification.to_be_bytes();
@@ -63,6 +65,7 @@ impl<'a> Ipv6<'a> {
     ///
     /// # Errors
     /// If the version is wrong or the bytes end before the payload does. Jumbograms (RFC 2675) are read as empty.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let header = Self::parse_quoted(bytes)?;
         header.0.get(..HEADER_LEN + header.payload_len()).map(Self).ok_or(Malformed::Truncated)
@@ -72,6 +75,7 @@ impl<'a> Ipv6<'a> {
     ///
     /// # Errors
     /// If the version is wrong or the fixed header is not whole.
+    #[inline]
     pub fn parse_quoted(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let first = *bytes.first().ok_or(Malformed::Truncated)?;
         if first >> 4 != 6 {
@@ -84,31 +88,37 @@ impl<'a> Ipv6<'a> {
     }
 
     /// Traffic class, ECN included.
+    #[inline]
     pub fn traffic_class(&self) -> u8 {
         self.0[0] << 4 | self.0[1] >> 4
     }
 
     /// Length the header claims for everything behind the fixed header, in bytes.
+    #[inline]
     pub fn payload_len(&self) -> usize {
         usize::from(u16::from_be_bytes([self.0[4], self.0[5]]))
     }
 
     /// Protocol of the first header behind the fixed one.
+    #[inline]
     pub fn next_header(&self) -> u8 {
         self.0[6]
     }
 
     /// Hops left.
+    #[inline]
     pub fn hop_limit(&self) -> u8 {
         self.0[7]
     }
 
     /// Source address.
+    #[inline]
     pub fn source(&self) -> Ipv6Addr {
         self.address(8)
     }
 
     /// Destination address.
+    #[inline]
     pub fn destination(&self) -> Ipv6Addr {
         self.address(24)
     }
@@ -189,15 +199,18 @@ impl<'a> Ipv6<'a> {
     }
 
     /// What stands behind the fixed header.
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         &self.0[HEADER_LEN..]
     }
 
     /// Everything the view covers, fixed header first.
+    #[inline]
     pub fn bytes(&self) -> &'a [u8] {
         self.0
     }
 
+    #[inline]
     fn address(&self, at: usize) -> Ipv6Addr {
         let mut octets = [0; 16];
         octets.copy_from_slice(&self.0[at..at + 16]);
@@ -224,6 +237,7 @@ pub struct Header {
 
 impl Header {
     /// The 40 bytes of the header.
+    #[inline]
     pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[0] = 0x60 | self.traffic_class >> 4;
@@ -238,6 +252,7 @@ impl Header {
 }
 
 /// Sets the payload length of the IPv6 packet that starts here; shorter bytes stay as they are.
+#[inline]
 pub fn set_payload_len(bytes: &mut [u8], len: u16) {
     if let Some(field) = bytes.get_mut(4..6) {
         field.copy_from_slice(&len.to_be_bytes());
@@ -245,6 +260,7 @@ pub fn set_payload_len(bytes: &mut [u8], len: u16) {
 }
 
 /// Sets the traffic class, ECN included; shorter bytes stay as they are.
+#[inline]
 pub fn set_traffic_class(bytes: &mut [u8], traffic_class: u8) {
     if let [first, second, ..] = bytes {
         *first = *first & 0xf0 | traffic_class >> 4;
@@ -253,6 +269,7 @@ pub fn set_traffic_class(bytes: &mut [u8], traffic_class: u8) {
 }
 
 /// Sets the protocol of what follows the fixed header; shorter bytes stay as they are.
+#[inline]
 pub fn set_next_header(bytes: &mut [u8], next_header: u8) {
     if let Some(field) = bytes.get_mut(6) {
         *field = next_header;

@@ -73,6 +73,7 @@ impl Layout {
     }
 
     /// The transport header and its payload.
+    #[inline]
     pub fn transport<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.transport_at..self.end).unwrap_or_default()
     }

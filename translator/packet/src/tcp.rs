@@ -32,16 +32,19 @@ impl Flags {
     pub const CWR: Self = Self(0x80);
 
     /// Whether any flag of `other` is set.
+    #[inline]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
     /// Whether the sender waits for an answer, or has nothing more to say: FIN or PSH.
+    #[inline]
     pub(crate) const fn ends_data(self) -> bool {
         self.has(Self(Self::FIN.0 | Self::PSH.0))
     }
 
     /// The flags that every segment of a super-packet has.
+    #[inline]
     pub(crate) const fn without_end(self) -> Self {
         Self(self.0 & !(Self::FIN.0 | Self::PSH.0))
     }
@@ -56,6 +59,7 @@ impl<'a> Tcp<'a> {
     ///
     /// # Errors
     /// If the data offset is below five words, or the bytes end before the header does.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let offset = *bytes.get(12).ok_or(Malformed::Truncated)?;
         let header_len = usize::from(offset >> 4) * 4;
@@ -69,26 +73,31 @@ impl<'a> Tcp<'a> {
     }
 
     /// Source port.
+    #[inline]
     pub fn source(&self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]])
     }
 
     /// Destination port.
+    #[inline]
     pub fn destination(&self) -> u16 {
         u16::from_be_bytes([self.0[2], self.0[3]])
     }
 
     /// Sequence number.
+    #[inline]
     pub fn sequence(&self) -> u32 {
         u32::from_be_bytes([self.0[4], self.0[5], self.0[6], self.0[7]])
     }
 
     /// Length of the header with its options, in bytes.
+    #[inline]
     pub fn header_len(&self) -> usize {
         usize::from(self.0[12] >> 4) * 4
     }
 
     /// The flags.
+    #[inline]
     pub fn flags(&self) -> Flags {
         Flags(self.0[FLAGS_AT])
     }

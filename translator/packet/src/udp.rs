@@ -18,6 +18,7 @@ impl<'a> Udp<'a> {
     ///
     /// # Errors
     /// If the header is not whole, or its length field is below 8 or beyond the bytes.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         if bytes.len() < HEADER_LEN {
             return Err(Malformed::Truncated);
@@ -30,22 +31,26 @@ impl<'a> Udp<'a> {
     }
 
     /// Source port.
+    #[inline]
     pub fn source(&self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]])
     }
 
     /// Destination port.
+    #[inline]
     pub fn destination(&self) -> u16 {
         u16::from_be_bytes([self.0[2], self.0[3]])
     }
 
     /// Length of header and payload as the header says it, in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a datagram has a header at least")]
+    #[inline]
     pub fn len(&self) -> usize {
         usize::from(u16::from_be_bytes([self.0[4], self.0[5]]))
     }
 
     /// The checksum field; zero means that there is none.
+    #[inline]
     pub fn checksum(&self) -> u16 {
         u16::from_be_bytes([self.0[6], self.0[7]])
     }

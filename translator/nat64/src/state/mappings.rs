@@ -103,7 +103,7 @@ impl State {
                     outer: entry.outer.into(),
                     remote: session.remote.into(),
                     state: (session.tcp != TcpState::Closed).then_some(session.tcp),
-                    expires_in: now.until(session.expires),
+                    expires_in: now.until(session.expires.tick()),
                 }
             })
         })

@@ -14,6 +14,7 @@ mod fragments;
 mod hairpin;
 #[cfg(test)]
 mod headers;
+mod hits;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
