@@ -2,7 +2,7 @@
 
 use nat64::{DropReason, Limits};
 
-use crate::lab::{Lab, udp, via};
+use crate::lab::{Lab, Outcome, tcp, udp, via};
 
 const DNS: &str = "9.9.9.9:53";
 
@@ -89,6 +89,27 @@ fn a_peer_without_any_flow_rate_starts_but_one() {
     lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent();
 
     assert_eq!(lab.inside(&udp(&from(0, 2), &via(DNS), b"")).dropped(), DropReason::PeerFlowRate);
+}
+
+#[test]
+fn a_flood_of_syns_from_one_peer_leaves_every_flow_of_another_working() {
+    let mut lab = Lab::new();
+    let mut refused = 0;
+    for round in 0..40_u16 {
+        for port in 0..1000 {
+            let from = format!("[2001:db8::{round:x}]:{}", 1024 + port);
+            let outcome = lab.inside(&tcp(&from, &via("9.9.9.9:443"), "S"));
+            refused +=
+                u32::from(matches!(outcome, Outcome::Dropped(DropReason::PeerFlowRate | DropReason::PeerBibFull)));
+        }
+        let own = from(1, 1024 + round);
+        let outer = lab.inside(&tcp(&own, &via("9.9.9.9:443"), "S")).sent().source.to_string();
+        assert_eq!(lab.outside(&tcp("9.9.9.9:443", &outer, "SA")).sent().destination, crate::lab::at(&own));
+        lab.transmits();
+        lab.pass(std::time::Duration::from_millis(100));
+    }
+
+    assert!(refused > 20_000, "{refused} were too many");
 }
 
 #[test]
