@@ -182,6 +182,16 @@ impl Default for Limits {
     }
 }
 
+impl Config {
+    /// The nearest configuration that the protocols allow.
+    pub(crate) fn possible(self) -> Self {
+        let lifetimes = self.lifetimes.possible();
+        // RFC 8200 §5 and RFC 791 §3.2: every link carries this much.
+        let (mtu6, mtu4) = (self.mtu6.max(1280), self.mtu4.max(68));
+        Self { mtu6, mtu4, lowest_ipv6_mtu: self.lowest_ipv6_mtu.clamp(1280, mtu6), lifetimes, ..self }
+    }
+}
+
 impl Default for Config {
     /// The defaults of a gateway, without any pool4: nothing is translated until there is one.
     fn default() -> Self {

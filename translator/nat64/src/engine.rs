@@ -31,8 +31,8 @@ use crate::timers::{Clock, Tick};
 use crate::transmit::TransmitQueue;
 use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote, SpokenTo, Transport};
 use crate::xlat::fragment::{Cutting, Train, fragments};
-use crate::xlat::transport::{Port, rewrite};
-use crate::xlat::{self, Addresses, NewHeader};
+use crate::xlat::transport::Port;
+use crate::xlat::{Addresses, NewHeader, translate};
 use crate::xlat::{mss, size};
 use crate::{
     Config, DropReason, MssClamping, Side, Stats, TableSizes, Transmit, Verdict, icmp_error, icmp_query, pool4, probe,
@@ -63,7 +63,7 @@ impl Engine {
     /// MTUs below what the protocols guarantee (1280 and 68 bytes) and lifetimes below the minima of the RFCs are taken
     /// as those, and `lowest_ipv6_mtu` as at most `mtu6`.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
-        let config = possible(config);
+        let config = config.possible();
         Self {
             policy: Policy::new(&config),
             state: State::new(&config, &seed),
@@ -144,7 +144,7 @@ impl Engine {
     /// outside endpoint lies in pool4 and their inside endpoint can be a peer's.
     pub fn reconfigure(&mut self, now: Instant, config: Config) {
         self.clock.tick(now);
-        let config = possible(config);
+        let config = config.possible();
         let before = std::mem::replace(&mut self.policy, Policy::new(&config)).prefixes;
         let prefixes_are_others = config.pool6 != self.config.pool6;
         self.config = config;
@@ -383,28 +383,4 @@ fn read_transport(packet: &Packet<'_>, network: &Network, train: Option<&Train>)
         (None, None) => offload.checksum == Checksum::Complete,
     };
     if is_possible { Ok(transport) } else { Err(DropReason::OffloadMismatch.into()) }
-}
-
-/// RFC 6146 §3.7: from here on the packet is a new one.
-fn translate(
-    packet: &mut Packet<'_>,
-    network: &Network,
-    transport: &Transport,
-    (addresses, port): (Addresses, Port),
-    new: NewHeader,
-) -> Result<(), DropReason> {
-    packet.truncate(network.len);
-    let transport_len = network.len - network.transport_at;
-    let change = xlat::network(packet, network, addresses, new)?;
-    let checksum = packet.offload.checksum;
-    let transport_at = packet.len() - transport_len;
-    rewrite(&mut packet.bytes_mut()[transport_at..], transport, port, checksum, &change);
-    Ok(())
-}
-
-fn possible(config: Config) -> Config {
-    let lifetimes = config.lifetimes.possible();
-    // RFC 8200 §5 and RFC 791 §3.2: every link carries this much.
-    let (mtu6, mtu4) = (config.mtu6.max(1280), config.mtu4.max(68));
-    Config { mtu6, mtu4, lowest_ipv6_mtu: config.lowest_ipv6_mtu.clamp(1280, mtu6), lifetimes, ..config }
 }

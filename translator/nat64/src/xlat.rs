@@ -21,6 +21,8 @@ use packet::{Family, Packet, protocol};
 
 use crate::DropReason;
 use crate::network::Network;
+use crate::tuple::Transport;
+use crate::xlat::transport::{Port, rewrite};
 
 /// The addresses a packet is to have.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +97,23 @@ pub(crate) struct NewHeader {
     pub(crate) identification: u16,
     /// Length of the packet on the wire, or of the segments of a super-packet, in bytes.
     pub(crate) wire_len: usize,
+}
+
+/// RFC 6146 §3.7: from here on the packet is a new one.
+pub(crate) fn translate(
+    packet: &mut Packet<'_>,
+    network: &Network,
+    transport: &Transport,
+    (addresses, port): (Addresses, Port),
+    new: NewHeader,
+) -> Result<(), DropReason> {
+    packet.truncate(network.len);
+    let transport_len = network.len - network.transport_at;
+    let change = self::network(packet, network, addresses, new)?;
+    let checksum = packet.offload.checksum;
+    let transport_at = packet.len() - transport_len;
+    rewrite(&mut packet.bytes_mut()[transport_at..], transport, port, checksum, &change);
+    Ok(())
 }
 
 /// Gives a packet its new network header.

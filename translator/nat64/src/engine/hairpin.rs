@@ -7,7 +7,7 @@
 use packet::ipv4::Ipv4;
 use packet::{Family, Packet};
 
-use super::{Engine, Passed, translate};
+use super::{Engine, Passed};
 use crate::arrival::{FromInside, FromOutside};
 use crate::drop::Refusal;
 use crate::network;
@@ -16,7 +16,7 @@ use crate::tuple::{Receiver, Transport};
 use crate::xlat::fragment::{Cutting, Train, fragments};
 use crate::xlat::size;
 use crate::xlat::transport::Port;
-use crate::xlat::{Addresses, NewHeader};
+use crate::xlat::{Addresses, NewHeader, translate};
 use crate::{Side, icmp_error};
 
 impl Engine {
