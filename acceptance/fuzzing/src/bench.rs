@@ -72,6 +72,7 @@ pub(crate) const LIMITS: Limits = Limits {
     sessions_per_peer: 16,
     new_flows_per_second: 20,
     new_flows_at_once: 40,
+    reassembly: nat64::Reassembly::DEFAULT,
 };
 
 impl Bench {

@@ -144,6 +144,7 @@ impl Bench {
             sessions_per_peer: u32::MAX,
             new_flows_per_second: 1_000_000,
             new_flows_at_once: u32::MAX,
+            ..Limits::default()
         };
         let now = Instant::now();
         Self { engine: Engine::new(Config { pool4, limits, ..Config::default() }, [42; 32], now), now }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use contract::Pool6;
 use ipnet::Ipv4Net;
@@ -164,6 +165,50 @@ pub struct Limits {
     pub new_flows_per_second: u32,
     /// Sessions that one peer may start at once.
     pub new_flows_at_once: u32,
+    /// What waits for the rest of its datagram.
+    pub reassembly: Reassembly,
+}
+
+/// Bounds of the fragments that wait, in each of the two directions.
+///
+/// A source is an inside /64 or a single IPv4 address, or rather all of those that share one of 256 hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reassembly {
+    /// Bytes of all fragments, what it takes to keep them included.
+    pub bytes: u32,
+    /// The same of one source.
+    pub bytes_per_source: u32,
+    /// Datagrams that are not whole.
+    pub datagrams: u32,
+    /// The same of one source.
+    pub datagrams_per_source: u32,
+    /// Fragments of one datagram.
+    pub fragments_per_datagram: u32,
+    /// How long a datagram of IPv4 may take; 2 seconds at least (FRAGMENT_MIN, RFC 6146 §4) and 120 at most (RFC 1122
+    /// §3.3.2).
+    pub time4: Duration,
+    /// How long a datagram of IPv6 may take; 2 seconds at least and 60 at most (RFC 8200 §4.5).
+    pub time6: Duration,
+}
+
+impl Reassembly {
+    /// The bytes are Linux' `ipfrag_high_thresh`. 64 KiB in 256 fragments is what a link of 296 bytes makes of them (RFC
+    /// 1191's second smallest). The times are those of RFC 791 §3.2 and RFC 8200 §4.5.
+    pub const DEFAULT: Self = Self {
+        bytes: 4 << 20,
+        bytes_per_source: 1 << 20,
+        datagrams: 4096,
+        datagrams_per_source: 1024,
+        fragments_per_datagram: 256,
+        time4: Duration::from_secs(15),
+        time6: Duration::from_secs(60),
+    };
+}
+
+impl Default for Reassembly {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 impl Default for Limits {
@@ -178,6 +223,7 @@ impl Default for Limits {
             sessions_per_peer: 1 << 16,
             new_flows_per_second: 1_000,
             new_flows_at_once: 1 << 13,
+            reassembly: Reassembly::DEFAULT,
         }
     }
 }

@@ -104,6 +104,10 @@ drop_reasons! {
     FragmentsOverlap => "fragments_overlap",
     /// No room for a fragment; or a datagram, counted once, that had to make room.
     FragmentsFull => "fragments_full",
+    /// A source has as many bytes or datagrams waiting as it may have.
+    FragmentsSourceFull => "fragments_source_full",
+    /// A datagram of more fragments than it may have.
+    FragmentsTooMany => "fragments_too_many",
     /// A datagram, counted once, of which fragments were still missing when its time was over.
     FragmentsIncomplete => "fragments_incomplete",
     /// Neither TCP, UDP nor ICMP of the right family.

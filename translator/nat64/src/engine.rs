@@ -20,7 +20,7 @@ use packet::{Checksum, Family, Packet};
 use crate::arrival::{self, FromInside, FromOutside};
 use crate::bib::BibEntry;
 use crate::drop::Refusal;
-use crate::fragments::{Expired as FragmentsExpired, Store};
+use crate::fragments::Store;
 use crate::hash::SipKey;
 use crate::identification::Identifications;
 use crate::network::Network;
@@ -67,8 +67,8 @@ impl Engine {
         Self {
             policy: Policy::new(&config),
             state: State::new(&config, &seed),
+            fragments: [5, 6].map(|purpose| Store::new(SipKey::from_seed(&seed, purpose), config.limits.reassembly)),
             config,
-            fragments: [5, 6].map(|purpose| Store::new(SipKey::from_seed(&seed, purpose))),
             clock: Clock::new(now),
             identifications: Identifications::new(SipKey::from_seed(&seed, 3)),
             error_rate: RateLimit::new(SipKey::from_seed(&seed, 4)),
@@ -125,11 +125,8 @@ impl Engine {
                     // Without the probe the connection has TCP_TRANS left to speak by itself.
                     let _ = self.transmit.push(Side::Inside, bytes);
                 }
-                None => match self.fragments.iter_mut().find_map(|store| store.expire(now)) {
-                    Some(FragmentsExpired::Incomplete) => self.stats.count_drop(DropReason::FragmentsIncomplete),
-                    Some(FragmentsExpired::Spoilt) => {}
-                    None => return,
-                },
+                None if self.expire_fragments(now) => {}
+                None => return,
             }
         }
     }
@@ -164,6 +161,7 @@ impl Engine {
             self.state.change_prefixes(prefix_now);
         }
         self.state.reconfigure(config);
+        self.fragments.iter_mut().for_each(|store| store.reconfigure(config.limits.reassembly));
     }
 
     /// A peer left: its BIB entries and sessions go, those made by hand too. IPv4 peers are meant by IPv4 prefixes.

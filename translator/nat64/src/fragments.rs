@@ -1,6 +1,6 @@
 //! Fragments that wait for the rest of their datagram (RFC 6146 §3.4, RFC 791 §3.2, RFC 8200 §4.5).
 //!
-//! Invariants: what waits never exceeds the [`Bounds`], in total and from each source; the parts of a datagram never
+//! Invariants: what waits never exceeds its [bounds](Reassembly), in total and from each source; the parts of a datagram never
 //! overlap. A datagram leaves when it is whole, when its time is over, or, after FRAGMENT_MIN, when others need room.
 //! Nothing here knows what the fragments carry.
 
@@ -13,21 +13,22 @@ use std::time::Duration;
 use hashbrown::HashTable;
 use packet::Family;
 
+use crate::drop::Refusal;
 use crate::fragments::datagram::Misfit;
 use crate::hash::SipKey;
 use crate::peers;
 use crate::slab::Slab;
 use crate::timers::Tick;
-use crate::{DropReason, Stats};
+use crate::{DropReason, Reassembly, Stats};
 
 pub(crate) use datagram::{Datagram, Piece};
 
 /// RFC 6146 §4: what a fragment may wait at least, whatever else arrives.
 const FRAGMENT_MIN: Duration = Duration::from_secs(2);
-/// RFC 791 §3.2: the initial setting of the reassembly timer.
-const LIFETIME4: Duration = Duration::from_secs(15);
+/// RFC 1122 §3.3.2: the longest that is of any use.
+const LONGEST4: Duration = Duration::from_secs(120);
 /// RFC 8200 §4.5: after this, reassembly must be abandoned.
-const LIFETIME6: Duration = Duration::from_secs(60);
+const LONGEST6: Duration = Duration::from_secs(60);
 
 /// What tells datagrams apart (RFC 791 §3.2; RFC 8200 §4.5 does without the protocol, which keeps no datagram of one
 /// protocol apart). IPv4 addresses are mapped ones.
@@ -40,47 +41,44 @@ pub(crate) struct Key {
     pub(crate) protocol: u8,
 }
 
-/// How much may wait.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    /// Bytes of fragments, what it takes to keep them included; what keeps them grows by doubling.
-    bytes: usize,
-    /// The same from one source, or rather from all sources of one hash: an inside /64, an IPv4 address.
-    bytes_per_source: usize,
-    datagrams: usize,
-    parts_per_datagram: usize,
-}
-
-/// The bytes are Linux' `ipfrag_high_thresh`. 64 KiB in 256 parts is what a link of 296 bytes makes of them (RFC 1191's
-/// second smallest).
-const BOUNDS: Bounds = Bounds { bytes: 4 << 20, bytes_per_source: 1 << 20, datagrams: 4096, parts_per_datagram: 256 };
-
 const SHARES: usize = 256;
+
+/// What the sources of one hash have waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Share {
+    bytes: usize,
+    datagrams: u32,
+}
 
 /// The fragments of one direction: whoever floods one leaves the other alone.
 #[derive(Debug)]
 pub(crate) struct Store {
     key: SipKey,
-    bounds: Bounds,
+    bounds: Reassembly,
     datagrams: Slab<Datagram>,
     by_key: HashTable<u32>,
     /// Datagrams by their first arrival, for each family.
     by_age: [BTreeSet<(Tick, u32)>; 2],
     bytes: usize,
-    shares: Box<[usize; SHARES]>,
+    shares: Box<[Share; SHARES]>,
 }
 
 impl Store {
-    pub(crate) fn new(key: SipKey) -> Self {
+    pub(crate) fn new(key: SipKey, bounds: Reassembly) -> Self {
         Self {
             key,
-            bounds: BOUNDS,
+            bounds: possible(bounds),
             datagrams: Slab::new(),
             by_key: HashTable::new(),
             by_age: [const { BTreeSet::new() }; 2],
             bytes: 0,
-            shares: Box::new([0; SHARES]),
+            shares: Box::new([Share::default(); SHARES]),
         }
+    }
+
+    /// Takes other bounds. What exceeds them stays; it only gets no company.
+    pub(crate) fn reconfigure(&mut self, bounds: Reassembly) {
+        self.bounds = possible(bounds);
     }
 
     /// Adds a fragment. The datagram it completes leaves the store.
@@ -90,8 +88,8 @@ impl Store {
         key: Key,
         piece: &Piece<'_>,
         stats: &mut Stats,
-    ) -> Result<Option<Datagram>, DropReason> {
-        piece.check()?;
+    ) -> Result<Option<Datagram>, Refusal> {
+        piece.check(key.family)?;
         let known = self.find(&key);
         let place = match known {
             Some(index) => self.place(index, piece)?,
@@ -102,7 +100,7 @@ impl Store {
         self.make_room(now, known, (share, cost), stats)?;
         let index = known.unwrap_or_else(|| self.insert(now, key));
         self.bytes += cost;
-        self.shares[share] += cost;
+        self.shares[share].bytes += cost;
         let datagram = &mut self.datagrams[index];
         datagram.insert(place, piece);
         Ok(if datagram.is_whole() { Some(self.remove(index)) } else { None })
@@ -114,7 +112,8 @@ impl Store {
         if due > now {
             return None;
         }
-        Some(if self.remove(index).is_spoilt() { Expired::Spoilt } else { Expired::Incomplete })
+        let datagram = self.remove(index);
+        Some(if datagram.is_spoilt() { Expired::Spoilt } else { Expired::Incomplete(Box::new(datagram)) })
     }
 
     /// When the next datagram's time is over.
@@ -126,7 +125,7 @@ impl Store {
         let first = |(queue, lifetime): (&BTreeSet<(Tick, u32)>, Duration)| {
             queue.first().map(|(born, index)| (born.after(lifetime), *index))
         };
-        self.by_age.iter().zip([LIFETIME4, LIFETIME6]).filter_map(first).min()
+        self.by_age.iter().zip([self.bounds.time4, self.bounds.time6]).filter_map(first).min()
     }
 
     /// Where a fragment belongs among the parts of its datagram.
@@ -134,7 +133,9 @@ impl Store {
         let datagram = &self.datagrams[index];
         let place = datagram.place(piece);
         match place {
-            Ok(_) if datagram.parts() >= self.bounds.parts_per_datagram => Err(DropReason::FragmentsFull),
+            Ok(_) if datagram.parts() >= self.bounds.fragments_per_datagram as usize => {
+                Err(DropReason::FragmentsTooMany)
+            }
             Ok(place) => Ok(place),
             // RFC 8200 §4.5: the network may repeat a fragment.
             Err(Misfit::Repeated) => Err(DropReason::FragmentRepeated),
@@ -161,10 +162,12 @@ impl Store {
         (share, cost): (usize, usize),
         stats: &mut Stats,
     ) -> Result<(), DropReason> {
-        if self.shares[share] + cost > self.bounds.bytes_per_source {
-            return Err(DropReason::FragmentsFull);
+        let Share { bytes, datagrams } = self.shares[share];
+        let has_too_many = needed.is_none() && datagrams >= self.bounds.datagrams_per_source;
+        if bytes + cost > self.bounds.bytes_per_source as usize || has_too_many {
+            return Err(DropReason::FragmentsSourceFull);
         }
-        while self.bytes + cost > self.bounds.bytes || self.has_too_many(needed) {
+        while self.bytes + cost > self.bounds.bytes as usize || self.has_too_many(needed) {
             let oldest =
                 |queue: &BTreeSet<(Tick, u32)>| queue.iter().find(|(_, index)| Some(*index) != needed).copied();
             let oldest = self.by_age.iter().filter_map(oldest).min();
@@ -178,7 +181,7 @@ impl Store {
     }
 
     fn has_too_many(&self, needed: Option<u32>) -> bool {
-        needed.is_none() && self.datagrams.len() >= self.bounds.datagrams
+        needed.is_none() && self.datagrams.len() >= self.bounds.datagrams as usize
     }
 
     fn find(&self, key: &Key) -> Option<u32> {
@@ -191,6 +194,8 @@ impl Store {
         let index = datagrams.insert(Datagram::new(now, key));
         self.by_key.insert_unique(hash(sip, &key), index, |index| hash(sip, datagrams[*index].key()));
         self.by_age[key.family as usize].insert((now, index));
+        let share = self.share(key.source);
+        self.shares[share].datagrams += 1;
         index
     }
 
@@ -202,13 +207,15 @@ impl Store {
         }
         self.by_age[key.family as usize].remove(&(datagram.born(), index));
         self.release(key.source, datagram.cost());
+        let share = self.share(key.source);
+        self.shares[share].datagrams -= 1;
         datagram
     }
 
     fn release(&mut self, source: Ipv6Addr, cost: usize) {
         let share = self.share(source);
         self.bytes -= cost;
-        self.shares[share] -= cost;
+        self.shares[share].bytes -= cost;
     }
 
     fn share(&self, source: Ipv6Addr) -> usize {
@@ -218,12 +225,18 @@ impl Store {
 }
 
 /// What became of a datagram whose time was over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Expired {
     /// It was never whole.
-    Incomplete,
+    Incomplete(Box<Datagram>),
     /// It had been given up long before.
     Spoilt,
+}
+
+/// The nearest bounds that the RFCs allow.
+fn possible(bounds: Reassembly) -> Reassembly {
+    let (time4, time6) = (bounds.time4.clamp(FRAGMENT_MIN, LONGEST4), bounds.time6.clamp(FRAGMENT_MIN, LONGEST6));
+    Reassembly { time4, time6, ..bounds }
 }
 
 fn hash(sip: SipKey, key: &Key) -> u64 {
@@ -244,7 +257,14 @@ mod tests {
     use packet::ipv6::Fragment;
     use proptest::prelude::*;
 
-    const SMALL: Bounds = Bounds { bytes: 6000, bytes_per_source: 3000, datagrams: 8, parts_per_datagram: 4 };
+    const SMALL: Reassembly = Reassembly {
+        bytes: 6000,
+        bytes_per_source: 3000,
+        datagrams: 8,
+        datagrams_per_source: 5,
+        fragments_per_datagram: 4,
+        ..Reassembly::DEFAULT
+    };
 
     fn network(len: usize) -> Network {
         Network {
@@ -275,10 +295,12 @@ mod tests {
     fn check(store: &Store) {
         let datagrams: Vec<_> = (0..store.datagrams.extent()).filter_map(|index| store.datagrams.at(index)).collect();
         assert_eq!(datagrams.iter().map(|datagram| datagram.cost()).sum::<usize>(), store.bytes);
-        assert_eq!(store.shares.iter().sum::<usize>(), store.bytes);
-        assert!(store.bytes <= store.bounds.bytes && datagrams.len() <= store.bounds.datagrams);
-        assert!(store.shares.iter().all(|share| *share <= store.bounds.bytes_per_source));
-        assert!(datagrams.iter().all(|datagram| datagram.parts() <= store.bounds.parts_per_datagram));
+        assert_eq!(store.shares.iter().map(|share| share.bytes).sum::<usize>(), store.bytes);
+        assert_eq!(store.shares.iter().map(|share| share.datagrams as usize).sum::<usize>(), datagrams.len());
+        assert!(store.bytes <= SMALL.bytes as usize && datagrams.len() <= SMALL.datagrams as usize);
+        assert!(store.shares.iter().all(|share| share.bytes <= SMALL.bytes_per_source as usize));
+        assert!(store.shares.iter().all(|share| share.datagrams <= SMALL.datagrams_per_source));
+        assert!(datagrams.iter().all(|datagram| datagram.parts() <= SMALL.fragments_per_datagram as usize));
         let queued: usize = store.by_age.iter().map(BTreeSet::len).sum();
         assert_eq!((queued, store.by_key.len()), (datagrams.len(), datagrams.len()));
     }
@@ -290,7 +312,7 @@ mod tests {
             pieces in proptest::collection::vec(
                 (0u16..4, 0u32..4, any::<bool>(), 0u16..40, 1usize..200, any::<bool>(), 0u64..4000), 1..300),
         ) {
-            let mut store = Store { bounds: SMALL, ..Store::new(SipKey::from_seed(&[1; 32], 1)) };
+            let mut store = Store::new(SipKey::from_seed(&[1; 32], 1), SMALL);
             let (mut now, mut stats) = (Tick::default(), Stats::default());
             for (source, identification, is_v4, offset, len, more, millis) in pieces {
                 let bytes = vec![7; 48 + if more { len.next_multiple_of(8) } else { len }];
@@ -307,7 +329,7 @@ mod tests {
                 while store.expire(now).is_some() {}
                 check(&store);
             }
-            while store.expire(now.after(LIFETIME6)).is_some() {}
+            while store.expire(now.after(LONGEST6)).is_some() {}
             prop_assert_eq!((store.bytes, store.next_expiry(), store.datagrams.len()), (0, None, 0));
         }
     }

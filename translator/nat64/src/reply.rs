@@ -37,6 +37,10 @@ pub(crate) enum Reply {
     TooBig { mtu: u16 },
     /// The route its sender chose cannot be followed; in IPv6, the byte at `pointer` says so.
     SourceRoute { pointer: u32 },
+    /// The rest of a datagram has not come in time.
+    ReassemblyTimeExceeded,
+    /// An IPv6 fragment that is part of no datagram: the field at `pointer` says so.
+    FragmentProblem { pointer: u32 },
 }
 
 impl Reply {
@@ -51,6 +55,8 @@ impl Reply {
             Self::HopLimitExceeded => (icmp::v4::TIME_EXCEEDED, 0, 0),
             Self::TooBig { mtu } => (icmp::v4::UNREACHABLE, 4, mtu as u32),
             Self::SourceRoute { .. } => (icmp::v4::UNREACHABLE, 5, 0),
+            Self::ReassemblyTimeExceeded => (icmp::v4::TIME_EXCEEDED, 1, 0),
+            Self::FragmentProblem { pointer } => (icmp::v4::PARAMETER_PROBLEM, 0, pointer << 24),
         }
     }
 
@@ -65,16 +71,19 @@ impl Reply {
             Self::HopLimitExceeded => (icmp::v6::TIME_EXCEEDED, 0, 0),
             // RFC 8200 §5: no IPv6 link is smaller.
             Self::TooBig { mtu } => (icmp::v6::PACKET_TOO_BIG, 0, if mtu < 1280 { 1280 } else { mtu as u32 }),
-            Self::SourceRoute { pointer } => (icmp::v6::PARAMETER_PROBLEM, 0, pointer),
+            Self::SourceRoute { pointer } | Self::FragmentProblem { pointer } => {
+                (icmp::v6::PARAMETER_PROBLEM, 0, pointer)
+            }
+            Self::ReassemblyTimeExceeded => (icmp::v6::TIME_EXCEEDED, 1, 0),
         }
     }
 }
 
 /// Whether an error may be sent about `packet` at all (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)).
-pub(crate) fn may_be_answered(packet: &[u8]) -> bool {
+pub(crate) fn may_be_answered(reply: Reply, packet: &[u8]) -> bool {
     match Family::of(packet) {
         Some(Family::V4) => Ipv4::parse_quoted(packet).ok().and_then(sender4).is_some(),
-        Some(Family::V6) => Ipv6::parse_quoted(packet).ok().and_then(sender6).is_some(),
+        Some(Family::V6) => Ipv6::parse_quoted(packet).ok().and_then(|about| sender6(reply, about)).is_some(),
         None => false,
     }
 }
@@ -99,7 +108,7 @@ pub(crate) fn error(reply: Reply, packet: &[u8], source: Source) -> Option<Vec<u
         }
         Family::V6 => {
             let about = Ipv6::parse_quoted(packet).ok()?;
-            let addresses = Addresses::V6 { source: source.v6, destination: sender6(about)? };
+            let addresses = Addresses::V6 { source: source.v6, destination: sender6(reply, about)? };
             (reply.v6(), addresses, about.traffic_class(), LONGEST_ERROR6 - ipv6::HEADER_LEN)
         }
     };
@@ -130,14 +139,19 @@ fn sender4(about: Ipv4<'_>) -> Option<Ipv4Addr> {
 }
 
 /// Who hears of an error about an IPv6 packet.
-fn sender6(about: Ipv6<'_>) -> Option<Ipv6Addr> {
+///
+/// RFC 8200 §4.5 wants to be told of later fragments that are wrong by themselves; of an ICMP message they may be part of
+/// an error.
+fn sender6(reply: Reply, about: Ipv6<'_>) -> Option<Ipv6Addr> {
     let source = about.source();
     let upper = about.upper_layer_to_answer().ok()?;
     let is_host = !source.is_multicast() && !source.is_unspecified() && !source.is_loopback();
     let is_error =
         upper.protocol == protocol::ICMPV6 && about.bytes().get(upper.at).is_none_or(|kind| icmp::v6::is_error(*kind));
     let is_later_fragment = upper.fragment.is_some_and(|fragment| fragment.offset_bytes > 0);
-    (is_host && !is_error && !is_later_fragment && !about.destination().is_multicast()).then_some(source)
+    let may_be_later = matches!(reply, Reply::FragmentProblem { .. }) && upper.protocol != protocol::ICMPV6;
+    (is_host && !is_error && (may_be_later || !is_later_fragment) && !about.destination().is_multicast())
+        .then_some(source)
 }
 
 /// Token buckets, one for each of many groups of receivers (RFC 1812 §4.3.2.8, RFC 4443 §2.4 (f)).

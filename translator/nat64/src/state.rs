@@ -134,6 +134,11 @@ impl State {
         Receiver { inner: tables.bib.entry(bib).inner, prefix }
     }
 
+    /// Whether anybody has an outside endpoint.
+    pub(crate) fn has_mapping(&self, protocol: Protocol, outer: Outer) -> bool {
+        self.tables[protocol as usize].bib.find_outer(outer).is_some()
+    }
+
     /// Whether a packet from outside may start a session with a mapping.
     ///
     /// Filtering decides; and whoever floods a mapping from outside takes half of the sessions at most, so that the

@@ -6,6 +6,10 @@ use crate::{Malformed, protocol};
 
 /// Length of the fixed header, in bytes.
 pub const HEADER_LEN: usize = 40;
+/// Where the payload length stands, in bytes from the start of the fixed header.
+pub const PAYLOAD_LEN_AT: usize = 4;
+/// Where the fragment offset stands, in bytes from the start of its header.
+pub const FRAGMENT_OFFSET_AT: usize = 2;
 /// Length of a fragment header, in bytes.
 pub const FRAGMENT_HEADER_LEN: usize = 8;
 

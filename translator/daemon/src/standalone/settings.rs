@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use contract::Pool6;
 use ipnet::Ipv4Net;
-use nat64::{Config, ErrorSource4, Limits, MssClamping};
+use nat64::{Config, ErrorSource4, Limits, MssClamping, Reassembly};
 
 use crate::cli::{Nat64Args, Pool4, Ports};
 use crate::network::Surroundings;
@@ -20,6 +20,7 @@ const LIMITS: Limits = Limits {
     sessions_per_peer: 1 << 19,
     new_flows_per_second: 100_000,
     new_flows_at_once: 1 << 18,
+    reassembly: Reassembly::DEFAULT,
 };
 
 /// The command line, and what `config set` made of it.

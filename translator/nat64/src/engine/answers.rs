@@ -20,7 +20,7 @@ impl Engine {
     pub(super) fn refuse(&mut self, now: Tick, side: Side, packet: &Packet<'_>, refusal: Refusal) -> Verdict {
         self.stats.count_drop(refusal.reason);
         if let Some(reply) = refusal.reply
-            && reply::may_be_answered(packet.bytes())
+            && reply::may_be_answered(reply, packet.bytes())
         {
             self.answer(now, side, &as_it_was_sent(packet), reply);
         }

@@ -3,16 +3,17 @@
 //! A datagram is taken as a whole: ports, checksum and policy are those of the packet its sender had in mind. What
 //! leaves is cut where it was before.
 
-use packet::{HEADROOM, Packet};
+use packet::ipv4::Ipv4;
+use packet::{Family, HEADROOM, Packet};
 
 use super::{Engine, Passed};
 use crate::arrival;
 use crate::drop::Refusal;
-use crate::fragments::{Datagram, Key, Piece};
+use crate::fragments::{Datagram, Expired, Key, Piece};
 use crate::network::{self, Network};
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 use crate::timers::Tick;
-use crate::tuple::Protocol;
+use crate::tuple::{Outer, Protocol};
 use crate::xlat::Addresses;
 use crate::xlat::fragment::{Train, fragments};
 use crate::{DropReason, Side, Verdict};
@@ -35,7 +36,7 @@ impl Engine {
             Ok(Some(fragments)) => self.deliver(packet, side.other(), fragments),
             Ok(None) => Ok(Verdict::Taken),
             Err(refusal) => {
-                let mut first = datagram.first_fragment();
+                let mut first = datagram.first_fragment().unwrap_or_default();
                 let end = first.len();
                 Ok(self.refuse(now, side, &Packet::new(&mut first, 0..end), refusal))
             }
@@ -64,7 +65,43 @@ impl Engine {
         let Network { family, protocol, .. } = *network;
         let key = Key { family, source, destination, identification: place.identification, protocol };
         let piece = Piece::new(packet.bytes(), network, place);
-        Ok(self.fragments[side as usize].add(now, key, &piece, &mut self.stats)?)
+        self.fragments[side as usize].add(now, key, &piece, &mut self.stats)
+    }
+
+    /// Gives up one datagram whose time is over, and says whether there was one.
+    ///
+    /// RFC 792, RFC 8200 §4.5: its sender hears of it if the first fragment is here. Outside, only of what somebody waits
+    /// for: whoever sends with the addresses of others gets no help from here.
+    pub(super) fn expire_fragments(&mut self, now: Tick) -> bool {
+        for side in [Side::Inside, Side::Outside] {
+            match self.fragments[side as usize].expire(now) {
+                Some(Expired::Incomplete(datagram)) => {
+                    self.stats.count_drop(DropReason::FragmentsIncomplete);
+                    if let Some(first) = datagram.first_fragment()
+                        && (side == Side::Inside || self.is_awaited(&first))
+                        && reply::may_be_answered(Reply::ReassemblyTimeExceeded, &first)
+                    {
+                        self.answer(now, side, &first, Reply::ReassemblyTimeExceeded);
+                    }
+                    return true;
+                }
+                Some(Expired::Spoilt) => return true,
+                None => {}
+            }
+        }
+        false
+    }
+
+    /// Whether a first fragment from outside is for somebody.
+    fn is_awaited(&self, first: &[u8]) -> bool {
+        let Ok(ip) = Ipv4::parse(first) else { return false };
+        let [_, _, a, b, c, d, ..] = *ip.payload() else { return false };
+        let (protocol, port) = match Protocol::of(Family::V4, ip.protocol()) {
+            Some(protocol @ (Protocol::Tcp | Protocol::Udp)) => (protocol, u16::from_be_bytes([a, b])),
+            Some(Protocol::Icmp) => (Protocol::Icmp, u16::from_be_bytes([c, d])),
+            None => return false,
+        };
+        self.state.has_mapping(protocol, Outer { address: ip.destination(), port })
     }
 
     /// Takes a datagram as if it had come whole, and gives what leaves on the other side.

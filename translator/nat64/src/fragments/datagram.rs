@@ -1,17 +1,19 @@
 //! One datagram in the making: the parts that have arrived, in order and without overlap.
 
-use packet::ipv4::{Fragmentation, Ipv4Mut};
+use packet::ipv4::{self, Fragmentation, Ipv4Mut};
 use packet::ipv6::{self, Fragment};
 use packet::{Family, HEADROOM};
 
 use crate::DropReason;
+use crate::drop::Refusal;
 use crate::fragments::Key;
 use crate::network::Network;
+use crate::reply::Reply;
 use crate::timers::Tick;
 use crate::xlat::fragment::Train;
 
 /// RFC 791 §3.1: what an IPv4 header leaves of 65535 bytes; a longer IPv6 datagram has no counterpart.
-const LONGEST_PAYLOAD: usize = 65_535 - 20;
+const LONGEST_TRANSLATED: usize = 65_535 - 20;
 /// RFC 3168 §5: congestion was experienced.
 const CE: u8 = 0b11;
 
@@ -35,12 +37,26 @@ impl<'a> Piece<'a> {
     }
 
     /// RFC 791 §3.2, RFC 8200 §4.5: all but the last carry a multiple of 8 bytes, and none reaches beyond 64 KiB.
-    pub(super) fn check(&self) -> Result<(), DropReason> {
-        let has_odd_length = self.place.more && !self.payload.len().is_multiple_of(8);
-        if self.payload.is_empty() || has_odd_length || self.end() > LONGEST_PAYLOAD {
-            return Err(DropReason::Malformed);
+    pub(super) fn check(&self, family: Family) -> Result<(), Refusal> {
+        let wrong = |pointer: usize| match family {
+            Family::V4 => DropReason::Malformed.into(),
+            Family::V6 => Refusal::with(DropReason::Malformed, Reply::FragmentProblem { pointer: pointer as u32 }),
+        };
+        if self.place.more && !self.payload.len().is_multiple_of(8) {
+            return Err(wrong(ipv6::PAYLOAD_LEN_AT));
         }
-        Ok(())
+        let header_len = match family {
+            Family::V4 => ipv4::HEADER_LEN,
+            // What stands in front of the fragment header counts, too.
+            Family::V6 => self.head.len().saturating_sub(ipv6::HEADER_LEN + ipv6::FRAGMENT_HEADER_LEN),
+        };
+        if header_len + self.end() > usize::from(u16::MAX) {
+            return Err(wrong((self.head.len() + ipv6::FRAGMENT_OFFSET_AT).saturating_sub(ipv6::FRAGMENT_HEADER_LEN)));
+        }
+        if self.payload.is_empty() {
+            return Err(DropReason::Malformed.into());
+        }
+        if self.end() > LONGEST_TRANSLATED { Err(DropReason::PacketTooBig.into()) } else { Ok(()) }
     }
 
     /// What it takes to keep it, in bytes.
@@ -254,9 +270,9 @@ impl Datagram {
         }
     }
 
-    /// The first fragment, for an error to quote.
-    pub(crate) fn first_fragment(&self) -> Vec<u8> {
-        let first = self.parts.first().map_or(&[][..], |part| self.bytes_of(*part));
-        [&self.head[..], first].concat()
+    /// The first fragment, for an error to quote; nothing if it has not arrived.
+    pub(crate) fn first_fragment(&self) -> Option<Vec<u8>> {
+        let first = self.parts.first().filter(|first| first.start == 0)?;
+        Some([&self.head[..], self.bytes_of(*first)].concat())
     }
 }

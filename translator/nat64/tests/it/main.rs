@@ -42,6 +42,8 @@ mod quotes;
 #[cfg(test)]
 mod reassembly;
 #[cfg(test)]
+mod reassembly_errors;
+#[cfg(test)]
 mod sizes;
 #[cfg(test)]
 mod supers;
