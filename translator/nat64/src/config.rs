@@ -69,14 +69,19 @@ pub struct Pool4 {
     pub ports: RangeInclusive<u16>,
 }
 
-/// Where the ICMPv4 errors to the outside come from (RFC 6791).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where the ICMPv4 errors to the outside come from: those the engine makes, and those of routers inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ErrorSource4 {
     /// The pool4 address that was spoken to, which is an address the outside knows.
     #[default]
     SpokenTo,
-    /// `address4`, where the kernel lets it pass.
+    /// `address4`, where the kernel lets it pass, for those the engine makes; the others as above.
     Address4,
+    /// One of these for every router, and one for the engine (RFC 6791). The router's IPv6 address goes with the error
+    /// where it can have extensions (RFC 5837). None is [`SpokenTo`](Self::SpokenTo).
+    ///
+    /// RFC 6791 §3.1: private addresses are lost where sources are checked.
+    Pool(Vec<Ipv4Addr>),
 }
 
 /// Who may send to a mapping (RFC 4787 §5, RFC 6146 §3.5).

@@ -53,6 +53,7 @@ pub struct Engine {
     clock: Clock,
     identifications: Identifications,
     error_rate: RateLimit,
+    error_source_key: SipKey,
     transmit: TransmitQueue,
     stats: Stats,
 }
@@ -72,6 +73,7 @@ impl Engine {
             clock: Clock::new(now),
             identifications: Identifications::new(SipKey::from_seed(&seed, 3)),
             error_rate: RateLimit::new(SipKey::from_seed(&seed, 4)),
+            error_source_key: SipKey::from_seed(&seed, 7),
             transmit: TransmitQueue::default(),
             stats: Stats::default(),
         }
@@ -230,7 +232,8 @@ impl Engine {
         }
         if transport == Transport::IcmpError {
             let identification = self.identifications.take(*destination, 1);
-            icmp_error::outgoing(&self.state, (&self.config, &self.policy), packet, arrival, identification)?;
+            let new = (identification, self.pooled_error_source4(arrival.source));
+            icmp_error::outgoing(&self.state, (&self.config, &self.policy), packet, arrival, new)?;
             self.stats.outgoing.count(1, packet.len());
             return Ok(Passed::AsItIs);
         }

@@ -1,6 +1,8 @@
 //! ICMP errors (RFC 6146 §3.4, §3.6.1): they pass if they quote a packet of a mapping, from whom may answer to it, and
 //! change nothing (RFC 5382 REQ-10).
 
+use std::net::Ipv4Addr;
+
 use packet::icmp::Icmp;
 use packet::{Checksum, Packet};
 
@@ -18,12 +20,14 @@ use crate::xlat::transport::{Port, icmp_checksum_is_right};
 use crate::{Config, DropReason};
 
 /// Turns an error from a peer, or from any router on the way to it, into one from pool4 to the remote.
+///
+/// What a router says may be given another source (RFC 6791); then its own address goes with it.
 pub(crate) fn outgoing(
     state: &State,
     (config, policy): (&Config, &Policy),
     packet: &mut Packet<'_>,
     arrival: &FromInside,
-    identification: u16,
+    (identification, router4): (u16, Option<Ipv4Addr>),
 ) -> Result<(), DropReason> {
     let (message, quote) = read(packet, &arrival.network)?;
     let (source, inner) = match quote.addresses {
@@ -39,8 +43,11 @@ pub(crate) fn outgoing(
     let found = state.search_outgoing(quote.protocol, inner, remote);
     let bib = mapping((state, policy), quote.protocol, remote, found)?;
     let outer = state.mapping(quote.protocol, bib).outer;
+    // A peer has an address outside, and an IPv4 router one that NAT44 hides.
+    let router4 = router4.filter(|_| arrival.source != inner.address && inner.ipv4().is_none());
     let new = NewError {
-        addresses: Addresses::V4 { source: outer.address, destination: source },
+        addresses: Addresses::V4 { source: router4.unwrap_or(outer.address), destination: source },
+        router: router4.map(|_| arrival.source),
         traffic_class: arrival.network.traffic_class,
         hop_limit: arrival.network.next_hop_limit(),
         quoted: Addresses::V4 { source, destination: outer.address },
@@ -87,6 +94,7 @@ pub(crate) fn incoming(
         traffic_class: arrival.network.traffic_class,
         hop_limit: arrival.network.next_hop_limit(),
         quoted,
+        router: None,
         port: Port::Source(inner.port),
         identification: (!arrival.network.dont_fragment).then_some(arrival.network.identification),
         longest: longest.min(packet.capacity()),

@@ -16,6 +16,7 @@ mod chunks;
 mod config;
 mod drop;
 mod engine;
+mod error_source;
 mod event;
 mod filtering;
 mod fragments;

@@ -41,7 +41,7 @@ impl Policy {
     pub(crate) fn new(config: &Config) -> Self {
         let mut own_addresses = config.own_addresses.clone();
         match config.error_source4 {
-            ErrorSource4::SpokenTo => own_addresses.push(config.address4),
+            ErrorSource4::SpokenTo | ErrorSource4::Pool(_) => own_addresses.push(config.address4),
             // Where errors come from, others may send to, unless `own_addresses` says no.
             ErrorSource4::Address4 => {}
         }

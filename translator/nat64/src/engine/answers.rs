@@ -1,7 +1,7 @@
 //! What the engine has to say about a packet it does not pass on.
 
 use std::borrow::Cow;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use packet::ipv4::Ipv4;
 use packet::{Offload, Packet, segment};
@@ -13,7 +13,7 @@ use crate::reply::{self, Reply, Source};
 use crate::timers::Tick;
 use crate::tuple::{Outer, Remote, Transport};
 use crate::unsolicited::{self, Treatment};
-use crate::{DropReason, ErrorSource4, Side, Unsolicited, Verdict, pool4};
+use crate::{DropReason, ErrorSource4, Side, Unsolicited, Verdict, error_source, pool4};
 
 impl Engine {
     /// Counts a drop, and tells the sender where it should hear of it.
@@ -44,14 +44,29 @@ impl Engine {
     /// takes a packet from `address4`, where that is its own, for a martian, and conntrack would not relate it to the
     /// session it is about.
     fn error_source4(&self, side: Side, about: &[u8]) -> Ipv4Addr {
-        let spoken_to = match (side, self.config.error_source4) {
+        let pooled = match side {
+            Side::Inside => None,
+            Side::Outside => self.pooled_error_source4(self.config.address6),
+        };
+        if let Some(address) = pooled {
+            return address;
+        }
+        let spoken_to = match (side, &self.config.error_source4) {
             (Side::Inside, _) | (_, ErrorSource4::Address4) => None,
-            (Side::Outside, ErrorSource4::SpokenTo) => {
+            (Side::Outside, ErrorSource4::SpokenTo | ErrorSource4::Pool(_)) => {
                 Ipv4::parse_quoted(about).ok().map(|header| header.destination())
             }
         };
         let in_pool4 = |address: &Ipv4Addr| self.config.pool4.iter().any(|part| part.address == *address);
         spoken_to.filter(in_pool4).unwrap_or(self.config.address4)
+    }
+
+    /// RFC 6791: the IPv4 address that stands for a router, if there is a pool of them.
+    pub(super) fn pooled_error_source4(&self, router: Ipv6Addr) -> Option<Ipv4Addr> {
+        match &self.config.error_source4 {
+            ErrorSource4::SpokenTo | ErrorSource4::Address4 => None,
+            ErrorSource4::Pool(pool) => error_source::choose(self.error_source_key, pool, router),
+        }
     }
 
     /// What nobody inside waits for. Those inside are always answered.

@@ -65,7 +65,8 @@ impl Engine {
     /// An error about a packet that went the same way.
     fn hairpin_error(&mut self, packet: &mut Packet<'_>, arrival: &FromInside) -> Result<Passed, Refusal> {
         let identification = self.identifications.take(arrival.destination, 1);
-        icmp_error::outgoing(&self.state, (&self.config, &self.policy), packet, arrival, identification)?;
+        let new = (identification, None);
+        icmp_error::outgoing(&self.state, (&self.config, &self.policy), packet, arrival, new)?;
         let ip = Ipv4::parse(packet.bytes())?;
         let network = network::own4(ip, arrival.network.hop_limit);
         let seen = FromOutside { network, source: ip.source(), destination: ip.destination() };

@@ -3,12 +3,16 @@
 //! A quote may be cut short: 8 bytes of its transport header are enough (RFC 792). Its hop limit is not decremented and
 //! its checksum not repaired.
 
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
 use packet::icmp::{self, Icmp};
 use packet::ipv4::{self, Fragmentation, Ipv4, Ipv4Mut};
 use packet::ipv6::{self, Fragment, Ipv6};
 use packet::{Family, protocol};
 
 use crate::DropReason;
+use crate::error_source::with_address;
 use crate::tuple::{Echo, Protocol, Transport};
 use crate::xlat::compose::{Fields, compose};
 use crate::xlat::extensions::{Body, lay_out};
@@ -197,6 +201,8 @@ fn read_transport(family: Family, number: u8, bytes: &[u8]) -> Result<(Protocol,
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewError {
     pub(crate) addresses: Addresses,
+    /// The router that speaks, if its address is to be said (RFC 6791 §4).
+    pub(crate) router: Option<Ipv6Addr>,
     pub(crate) traffic_class: u8,
     pub(crate) hop_limit: u8,
     pub(crate) quoted: Addresses,
@@ -228,8 +234,12 @@ pub(crate) fn translate(
         Family::V4 => ipv4::HEADER_LEN,
         Family::V6 => ipv6::HEADER_LEN,
     };
+    let extensions = match new.router {
+        Some(router) => Cow::Owned(with_address(quote.extensions, router)),
+        None => Cow::Borrowed(quote.extensions),
+    };
     let room = new.longest.checked_sub(header_len + icmp::HEADER_LEN).ok_or(DropReason::NoHeadroom)?;
-    let (Words { kind, code, rest }, body) = lay_out(family, words, &translated, quote.extensions, room);
+    let (Words { kind, code, rest }, body) = lay_out(family, words, &translated, &extensions, room);
     let mut payload = vec![kind, code, 0, 0];
     payload.extend(rest);
     payload.extend(body);

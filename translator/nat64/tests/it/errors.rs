@@ -214,7 +214,7 @@ fn a_quoted_first_fragment_gets_a_fragment_header() {
 }
 
 /// An MPLS label stack (RFC 4950) as an extension structure (RFC 4884).
-const EXTENSIONS: [u8; 12] = [0x20, 0, 0xda, 0xf2, 0, 8, 1, 1, 1, 2, 3, 4];
+const EXTENSIONS: [u8; 12] = [0x20, 0, 0xda, 0xf0, 0, 8, 1, 1, 1, 2, 3, 4];
 
 /// The body of an error with extensions: the quote, padded to a length, and they.
 fn extended(quote: &[u8], len: usize) -> Vec<u8> {
@@ -274,6 +274,69 @@ fn extensions_towards_an_ipv4_peer_are_carried_too() {
 
     assert_eq!((error.rest, error.payload.len()), ([0, 32, 0, 0], 140));
     assert!(error.payload.ends_with(&EXTENSIONS));
+}
+
+/// What RFC 5837 makes of the address of a router: header, object, address.
+fn interface_address(router: &str) -> Vec<u8> {
+    let router: std::net::Ipv6Addr = router.parse().unwrap();
+    [&[0, 24, 2, 4, 0, 2, 0, 0][..], &router.octets()].concat()
+}
+
+#[test]
+fn errors_of_routers_come_from_a_pool_if_there_is_one_and_say_who_they_are() {
+    // Requirement 63, RFC 6791.
+    let pool: Vec<std::net::Ipv4Addr> = vec!["192.0.2.101".parse().unwrap(), "192.0.2.102".parse().unwrap()];
+    let mut lab = Lab::with(|config| config.error_source4 = ErrorSource4::Pool(pool.clone()));
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+    let received = lab.outside(&udp(DNS, &outer, &[1; 100])).bytes();
+
+    let mut sources = std::collections::BTreeSet::new();
+    for router in (1..20).map(|host| format!("2001:db8:9::{host}")) {
+        let error = icmp(&router, "64:ff9b::909:909", (3, 0), [0; 4], &received);
+        let seen = lab.inside(&error).sent();
+        let again = lab.inside(&error).sent();
+
+        assert_eq!((seen.icmp, seen.destination.ip(), seen.rest), (Some((11, 0)), at(DNS).ip(), [0, 32, 0, 0]));
+        assert_eq!(seen.source, again.source, "a router does not look like several");
+        assert_eq!(quoted(&seen.payload[..128]), (at(DNS), at(&outer), 63));
+        assert_eq!((&seen.payload[128..130], &seen.payload[132..]), (&[0x20, 0][..], &interface_address(&router)[..]));
+        sources.insert(seen.source.ip());
+    }
+    assert_eq!(sources, pool.iter().map(|address| (*address).into()).collect());
+
+    let own = lab.inside(&icmp(WEB_ADDRESS, "64:ff9b::909:909", (1, 4), [0; 4], &received)).sent();
+    assert_eq!((own.source.ip(), own.rest), (POOL4.into(), [0; 4]), "the host has an address outside");
+}
+
+#[test]
+fn the_object_of_a_router_stands_behind_its_own_and_only_where_there_is_room() {
+    let pool = ErrorSource4::Pool(vec!["192.0.2.101".parse().unwrap()]);
+    let mut lab = Lab::with(|config| config.error_source4 = pool);
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+    let received = lab.outside(&udp(DNS, &outer, b"answer")).bytes();
+    let (router, to) = ("2001:db8:9::1", "64:ff9b::909:909");
+
+    let labels = lab.inside(&icmp(router, to, (1, 0), [16, 0, 0, 0], &extended(&received, 128))).sent();
+    assert_eq!((labels.payload.len(), &labels.payload[132..140]), (128 + 36, &EXTENSIONS[4..]));
+    assert!(labels.payload.ends_with(&interface_address(router)));
+
+    let long = lab.outside(&udp(DNS, &outer, &[1; 1000])).bytes();
+    let too_big = lab.inside(&icmp(router, to, (2, 0), 1280_u32.to_be_bytes(), &long)).sent();
+    assert_eq!((too_big.icmp, too_big.rest[2..].to_vec()), (Some((3, 4)), vec![4, 236]));
+    assert!(too_big.payload.ends_with(&interface_address(router)) && too_big.len <= 576);
+}
+
+#[test]
+fn what_the_engine_says_comes_from_the_pool_too() {
+    let pool = ErrorSource4::Pool(vec!["192.0.2.101".parse().unwrap()]);
+    for (error_source4, expected) in [(pool, "192.0.2.101"), (ErrorSource4::Pool(Vec::new()), "192.0.2.1")] {
+        let mut lab = Lab::with(|config| config.error_source4 = error_source4);
+        let expiring = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b""), |ip| ip.time_to_live = 1);
+        assert_eq!(lab.outside(&expiring).dropped(), DropReason::HopLimitExceeded);
+
+        let (side, error) = lab.reply();
+        assert_eq!((side, error.source.ip().to_string()), (Side::Outside, expected.into()));
+    }
 }
 
 #[test]
