@@ -57,7 +57,7 @@ pub(crate) struct Bench {
 
 pub(crate) fn config() -> Config {
     Config {
-        pool4: POOL4.iter().map(|address| Pool4 { address: *address, ports: 5000..=5011 }).collect(),
+        pool4: POOL4.iter().map(|address| Pool4::new(*address, 5000..=5011)).collect(),
         event_log: EventLog::On,
         limits: LIMITS,
         ..Config::default()

@@ -237,7 +237,7 @@ fn settings(bench: &mut Bench, script: &mut Script<'_>) -> Step {
     let mtu6 = [1412, 1280, 9000, 1500, 65535, 0, 1420, 1281][usize::from(sizes >> 3) % 8];
     bench.reconfigure(Config {
         pool6: pool6.iter().map(|prefix| prefix.parse().expect("a prefix")).collect(),
-        pool4: addresses.iter().map(|address| Pool4 { address: *address, ports: 5000..=last_port }).collect(),
+        pool4: addresses.iter().map(|address| Pool4::new(*address, 5000..=last_port)).collect(),
         error_source4: if switches & 1 == 0 { ErrorSource4::SpokenTo } else { ErrorSource4::Address4 },
         filtering: if switches & 2 == 0 { Filtering::EndpointIndependent } else { Filtering::AddressDependent },
         hairpinning: if switches & 4 == 0 { Hairpinning::On } else { Hairpinning::Off },

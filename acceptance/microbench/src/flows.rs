@@ -134,9 +134,8 @@ impl Bench {
     /// An engine with room for a million flows of few peers.
     #[must_use]
     pub fn new() -> Self {
-        let pool4 = (1..=POOL4_ADDRESSES)
-            .map(|host| Pool4 { address: Ipv4Addr::new(192, 0, 2, host), ports: 1024..=u16::MAX })
-            .collect();
+        let pool4 =
+            (1..=POOL4_ADDRESSES).map(|host| Pool4::new(Ipv4Addr::new(192, 0, 2, host), 1024..=u16::MAX)).collect();
         let limits = Limits {
             bib_entries: u32::MAX,
             sessions: u32::MAX,

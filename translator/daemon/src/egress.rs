@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::ops::RangeInclusive;
 
 use contract::{Egress, Gateway, PortRange, addresses};
 use ipnet::Ipv4Net;
@@ -40,11 +39,14 @@ impl Outside {
 
     /// The transport addresses that the engine may give away.
     pub(crate) fn pool4(&self) -> Vec<Pool4> {
-        let part = |address, ports: RangeInclusive<u16>| Pool4 { address, ports };
         match self {
-            Self::Masquerade { pool4 } => vec![part(*pool4, FIRST_PORT..=u16::MAX)],
-            Self::Shared { uplink, ports, .. } => uplink.iter().map(|address| part(*address, ports.ports())).collect(),
-            Self::Routed { pool4 } => addresses(pool4).map(|address| part(address, FIRST_PORT..=u16::MAX)).collect(),
+            Self::Masquerade { pool4 } => vec![Pool4::new(*pool4, FIRST_PORT..=u16::MAX)],
+            Self::Shared { uplink, ports, .. } => {
+                uplink.iter().map(|address| Pool4::new(*address, ports.ports())).collect()
+            }
+            Self::Routed { pool4 } => {
+                addresses(pool4).map(|address| Pool4::new(address, FIRST_PORT..=u16::MAX)).collect()
+            }
         }
     }
 

@@ -65,8 +65,22 @@ pub struct Config {
 pub struct Pool4 {
     /// The address.
     pub address: Ipv4Addr,
-    /// Its TCP and UDP ports and ICMP identifiers.
+    /// Its ports, or identifiers of ICMP.
     pub ports: RangeInclusive<u16>,
+    /// Whose ports; without, those of every protocol.
+    pub protocol: Option<Protocol>,
+}
+
+impl Pool4 {
+    /// These ports of an address, for every protocol.
+    pub const fn new(address: Ipv4Addr, ports: RangeInclusive<u16>) -> Self {
+        Self { address, ports, protocol: None }
+    }
+
+    /// Whether they are ports of a protocol.
+    pub(crate) fn is_for(&self, protocol: Protocol) -> bool {
+        self.protocol.is_none_or(|only| only == protocol)
+    }
 }
 
 /// Where the ICMPv4 errors to the outside come from: those the engine makes, and those of routers inside.

@@ -148,12 +148,12 @@ impl Engine {
         let prefixes_are_others = config.pool6 != self.config.pool6;
         self.config = config;
         let (policy, config) = (&self.policy, &self.config);
-        let may_stay = |mapping: &BibEntry| {
-            policy.may_be_inside(config, mapping.inner) && pool4::covers(&config.pool4, mapping.outer)
+        let may_stay = |protocol: Protocol, mapping: &BibEntry| {
+            policy.may_be_inside(config, mapping.inner) && pool4::covers(&config.pool4, protocol, mapping.outer)
         };
         let prefix_now = |prefix| before.index_among(prefix, &policy.prefixes);
         self.state.retain(|protocol, mapping, session| {
-            may_stay(mapping)
+            may_stay(protocol, mapping)
                 && (!prefixes_are_others || mapping.inner.ipv4().is_some() || prefix_now(session.prefix).is_some())
                 && policy.destination(session.remote.address).is_ok()
                 && policy.port(Some((protocol, session.remote.port))).is_ok()
@@ -174,7 +174,7 @@ impl Engine {
             (IpNet::V4(_), None) | (IpNet::V6(_), Some(_)) => true,
         };
         self.state.retain(|_, mapping, _| stays(mapping));
-        self.state.retain_static(stays);
+        self.state.retain_static(|_, mapping| stays(mapping));
     }
 
     /// Counters since the engine was made.

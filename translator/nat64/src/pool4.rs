@@ -27,10 +27,17 @@ pub(crate) struct PortPool {
 #[derive(Debug)]
 struct PoolAddress {
     address: Ipv4Addr,
+    /// By protocol.
+    ports: [Ports; Protocol::ALL.len()],
+}
+
+/// The ports of one address and protocol.
+#[derive(Debug)]
+struct Ports {
     ranges: Vec<RangeInclusive<u16>>,
-    /// How many ports that is; ranges may overlap.
-    ports: u32,
-    used: [PortSet; Protocol::ALL.len()],
+    /// How many that is; ranges may overlap.
+    count: u32,
+    used: PortSet,
 }
 
 /// Even ports of a word of 64; the others are odd.
@@ -40,17 +47,13 @@ const FIRST_USER_PORT: u16 = 1024;
 
 impl PortPool {
     pub(crate) fn new(key: SipKey, pool4: &[Pool4]) -> Self {
-        let mut ranges: BTreeMap<Ipv4Addr, Vec<RangeInclusive<u16>>> = BTreeMap::new();
+        let mut parts: BTreeMap<Ipv4Addr, Vec<&Pool4>> = BTreeMap::new();
         for part in pool4 {
-            // Port 0 is reserved (RFC 6335 §6).
-            let ports = (*part.ports.start()).max(1)..=*part.ports.end();
-            ranges.entry(part.address).or_default().push(ports);
+            parts.entry(part.address).or_default().push(part);
         }
-        let addresses = ranges.into_iter().map(|(address, ranges)| PoolAddress {
+        let addresses = parts.into_iter().map(|(address, parts)| PoolAddress {
             address,
-            ports: (1..=u16::MAX).filter(|port| ranges.iter().any(|range| range.contains(port))).count() as u32,
-            ranges,
-            used: std::array::from_fn(|_| PortSet::new()),
+            ports: Protocol::ALL.map(|protocol| Ports::new(parts.iter().filter(|part| part.is_for(protocol)))),
         });
         Self { key, addresses: addresses.collect(), pairing: Pairing::new(key), choices: 0 }
     }
@@ -77,11 +80,8 @@ impl PortPool {
     /// Takes exactly this endpoint for `inner`, if it belongs to the pool and is free.
     pub(crate) fn reserve(&mut self, protocol: Protocol, inner: Inner, outer: Outer) -> bool {
         let Some(index) = self.find(outer.address) else { return false };
-        let pool = &mut self.addresses[index];
-        let used = &mut pool.used[protocol as usize];
-        let is_free = pool.ranges.iter().any(|range| range.contains(&outer.port)) && !used.has(outer.port);
+        let is_free = self.addresses[index].ports[protocol as usize].reserve(outer.port);
         if is_free {
-            used.insert(outer.port);
             self.pair(inner, outer);
         }
         is_free
@@ -90,7 +90,7 @@ impl PortPool {
     /// Gives an endpoint back.
     pub(crate) fn release(&mut self, protocol: Protocol, inner: Inner, outer: Outer) {
         if let Some(index) = self.find(outer.address) {
-            self.addresses[index].used[protocol as usize].remove(outer.port);
+            self.addresses[index].ports[protocol as usize].used.remove(outer.port);
             if self.draw(inner) != Some(index) {
                 self.pairing.remove(inner.address);
             }
@@ -119,24 +119,47 @@ impl PortPool {
 }
 
 /// Whether an endpoint is part of a pool, free or not.
-pub(crate) fn covers(pool4: &[Pool4], outer: Outer) -> bool {
-    pool4.iter().any(|part| part.address == outer.address && part.ports.contains(&outer.port))
+pub(crate) fn covers(pool4: &[Pool4], protocol: Protocol, outer: Outer) -> bool {
+    let covers =
+        |part: &Pool4| part.address == outer.address && part.is_for(protocol) && part.ports.contains(&outer.port);
+    pool4.iter().any(covers)
 }
 
 impl PoolAddress {
     fn allocate(&mut self, protocol: Protocol, like: u16, random: u64) -> Option<Outer> {
+        let port = self.ports[protocol as usize].allocate(like, random)?;
+        Some(Outer { address: self.address, port })
+    }
+}
+
+impl Ports {
+    fn new<'p>(parts: impl Iterator<Item = &'p &'p Pool4>) -> Self {
+        // Port 0 is reserved (RFC 6335 §6).
+        let ranges: Vec<_> = parts.map(|part| (*part.ports.start()).max(1)..=*part.ports.end()).collect();
+        let count = (1..=u16::MAX).filter(|port| ranges.iter().any(|range| range.contains(port))).count() as u32;
+        Self { ranges, count, used: PortSet::new() }
+    }
+
+    fn reserve(&mut self, port: u16) -> bool {
+        let is_free = self.ranges.iter().any(|range| range.contains(&port)) && !self.used.has(port);
+        if is_free {
+            self.used.insert(port);
+        }
+        is_free
+    }
+
+    fn allocate(&mut self, like: u16, random: u64) -> Option<u16> {
         let (first, last) = if like < FIRST_USER_PORT { (1, FIRST_USER_PORT - 1) } else { (FIRST_USER_PORT, u16::MAX) };
         let parity = if like.is_multiple_of(2) { EVEN } else { !EVEN };
-        let used = &mut self.used[protocol as usize];
-        if used.len >= self.ports {
+        let Self { ranges, count, used } = self;
+        if used.len >= *count {
             return None;
         }
-        let ranges = &self.ranges;
         let port = search(used, ranges, (first, last), parity, random)
             .or_else(|| search(used, ranges, (first, last), u64::MAX, random))
             .or_else(|| search(used, ranges, (1, u16::MAX), u64::MAX, random))?;
         used.insert(port);
-        Some(Outer { address: self.address, port })
+        Some(port)
     }
 }
 
@@ -205,8 +228,7 @@ mod tests {
     const TWO: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
     fn pool(parts: &[(Ipv4Addr, RangeInclusive<u16>)]) -> PortPool {
-        let parts: Vec<_> =
-            parts.iter().map(|(address, ports)| Pool4 { address: *address, ports: ports.clone() }).collect();
+        let parts: Vec<_> = parts.iter().map(|(address, ports)| Pool4::new(*address, ports.clone())).collect();
         PortPool::new(SipKey::from_seed(&[9; 32], 1), &parts)
     }
 
@@ -224,6 +246,22 @@ mod tests {
         assert_eq!(given.len(), 104);
         assert_eq!(pool.allocate(Protocol::Udp, inner(1, 1)), None);
         assert!(pool.allocate(Protocol::Tcp, inner(1, 1)).is_some(), "each protocol has its own ports");
+    }
+
+    #[test]
+    fn each_protocol_may_have_ports_of_its_own() {
+        let part = |ports, protocol| Pool4 { address: ONE, ports, protocol };
+        let parts = [part(10..=11, Some(Protocol::Tcp)), part(20..=20, Some(Protocol::Udp)), part(30..=30, None)];
+        let mut pool = PortPool::new(SipKey::from_seed(&[9; 32], 1), &parts);
+        let mut all = |protocol| -> BTreeSet<_> {
+            std::iter::from_fn(|| pool.allocate(protocol, inner(1, 7))).map(|outer| outer.port).collect()
+        };
+
+        assert_eq!(all(Protocol::Tcp), [10, 11, 30].into());
+        assert_eq!(all(Protocol::Udp), [20, 30].into());
+        assert_eq!(all(Protocol::Icmp), [30].into());
+        let covered = |protocol, port| covers(&parts, protocol, Outer { address: ONE, port });
+        assert!(covered(Protocol::Tcp, 10) && !covered(Protocol::Udp, 10) && covered(Protocol::Icmp, 30));
     }
 
     #[test]

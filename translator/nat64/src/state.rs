@@ -307,8 +307,9 @@ impl State {
         self.events.set_log(config.event_log);
         self.pool = PortPool::new(self.pool_key, &config.pool4);
         let keeps_syns = config.unsolicited != Unsolicited::Silent;
-        self.held
-            .reconfigure(config.lifetimes.tcp_incoming_syn, |outer| keeps_syns && pool4::covers(&config.pool4, outer));
+        self.held.reconfigure(config.lifetimes.tcp_incoming_syn, |outer| {
+            keeps_syns && pool4::covers(&config.pool4, Protocol::Tcp, outer)
+        });
         for protocol in Protocol::ALL {
             let tables = &mut self.tables[protocol as usize];
             tables.sessions.set_lifetimes(config.lifetimes);

@@ -222,6 +222,16 @@ impl Transport {
         matches!(self, Self::Tcp { flags, .. } if flags.has(Flags::SYN))
     }
 
+    /// Whose tables know it.
+    pub(crate) const fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::Tcp { .. } => Some(Protocol::Tcp),
+            Self::Udp { .. } => Some(Protocol::Udp),
+            Self::Echo { .. } => Some(Protocol::Icmp),
+            Self::IcmpError => None,
+        }
+    }
+
     /// Where it goes, if that is a port.
     pub(crate) const fn destination(&self) -> Option<(Protocol, u16)> {
         match *self {

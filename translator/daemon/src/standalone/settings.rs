@@ -81,7 +81,7 @@ impl Settings {
     /// What the engine is told on a machine like this.
     pub(super) fn engine_config(&self, surroundings: &Surroundings) -> Config {
         let pool4 = u32::from(self.pool4.first)..=u32::from(self.pool4.last);
-        let pool4 = pool4.map(|address| nat64::Pool4 { address: address.into(), ports: self.ports.clone() });
+        let pool4 = pool4.map(|address| nat64::Pool4::new(address.into(), self.ports.clone()));
         let is_allowed = |address: &Ipv4Addr| self.allow.iter().any(|prefix| prefix.contains(address));
         let own_addresses = surroundings.own_addresses.iter().filter(|address| !is_allowed(address));
         Config {

@@ -78,12 +78,14 @@ impl Engine {
         (transport, reason): (&Transport, DropReason),
     ) -> Result<Passed, Refusal> {
         let outer = Outer { address: arrival.destination, port: transport.port_outside() };
+        let covers = |protocol| pool4::covers(&self.config.pool4, protocol, outer);
+        let is_ours = transport.protocol().is_some_and(covers);
         let unsolicited = match side {
             Side::Inside => Unsolicited::Answer,
             Side::Outside => self.config.unsolicited,
         };
         // Nobody ever gets a port that is not in pool4, and another may have it.
-        if unsolicited != Unsolicited::Answer && !pool4::covers(&self.config.pool4, outer) {
+        if unsolicited != Unsolicited::Answer && !is_ours {
             return Err(reason.into());
         }
         match (unsolicited::treatment(unsolicited, transport, reason), *transport) {

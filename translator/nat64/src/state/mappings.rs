@@ -46,11 +46,11 @@ impl State {
     }
 
     /// Removes every mapping made by hand that `keep` refuses.
-    pub(crate) fn retain_static(&mut self, keep: impl Fn(&BibEntry) -> bool) {
+    pub(crate) fn retain_static(&mut self, keep: impl Fn(Protocol, &BibEntry) -> bool) {
         for protocol in Protocol::ALL {
             for place in self.tables[protocol as usize].bib.places() {
                 let entry = self.tables[protocol as usize].bib.at(place);
-                if entry.is_some_and(|entry| entry.is_static && !keep(entry)) {
+                if entry.is_some_and(|entry| entry.is_static && !keep(protocol, entry)) {
                     self.remove_with_sessions(protocol, place);
                 }
             }

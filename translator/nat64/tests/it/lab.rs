@@ -51,7 +51,7 @@ impl Outcome {
 }
 
 pub(crate) fn config() -> Config {
-    Config { pool4: vec![Pool4 { address: POOL4, ports: 1024..=65535 }], ..Config::default() }
+    Config { pool4: vec![Pool4::new(POOL4, 1024..=65535)], ..Config::default() }
 }
 
 impl Lab {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nat64::{DropReason, Filtering, Lifetimes, Pool4, Refresh, Side};
+use nat64::{DropReason, Filtering, Lifetimes, Pool4, Protocol, Refresh, Side};
 
 use crate::lab::{Lab, POOL4, at, echo, tcp, udp, via};
 
@@ -231,7 +231,7 @@ fn a_new_configuration_keeps_what_it_allows() {
     lab.reconfigure(|config| {
         config.mtu6 = 1300;
         config.own_addresses = vec!["8.8.8.8".parse().unwrap()];
-        config.pool4.push(Pool4 { address: "192.0.2.2".parse().unwrap(), ports: 1..=65535 });
+        config.pool4.push(Pool4::new("192.0.2.2".parse().unwrap(), 1..=65535));
     });
 
     assert_eq!(lab.sizes(), (1, 1));
@@ -264,8 +264,24 @@ fn a_smaller_pool_another_prefix_or_other_peers_forget_what_they_no_longer_have(
     lab.reconfigure(|config| config.pool6 = vec!["64:ff9b::/96".parse().unwrap()]);
     let again = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.port();
     assert!(port > 0 && again > 0);
-    lab.reconfigure(|config| config.pool4 = vec![Pool4 { address: POOL4, ports: 1..=1000 }]);
+    lab.reconfigure(|config| config.pool4 = vec![Pool4::new(POOL4, 1..=1000)]);
     assert_eq!(lab.sizes(), (0, 0));
+}
+
+#[test]
+fn a_port_that_is_left_to_another_protocol_takes_its_mapping_along() {
+    let mut lab = Lab::new();
+    lab.inside(&udp(WEB, &via(DNS), b"")).sent();
+    lab.inside(&tcp(WEB, &via("1.1.1.1:443"), "S")).sent();
+    lab.inside(&echo("2001:db8:1:2::7", "64:ff9b::808:808", 128, 40001)).sent();
+
+    let part = |ports, protocol| Pool4 { address: POOL4, ports, protocol: Some(protocol) };
+    lab.reconfigure(|config| config.pool4 = vec![part(1..=65535, Protocol::Tcp), part(500..=500, Protocol::Udp)]);
+
+    assert_eq!(lab.engine.bib().map(|entry| entry.protocol).collect::<Vec<_>>(), [Protocol::Tcp]);
+    assert_eq!(lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.port(), 500);
+    let ping = echo("2001:db8:1:2::7", "64:ff9b::808:808", 128, 40001);
+    assert_eq!(lab.inside(&ping).dropped(), DropReason::PoolExhausted);
 }
 
 #[test]

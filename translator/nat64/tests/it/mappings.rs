@@ -72,7 +72,7 @@ fn a_mapping_stays_as_long_as_its_endpoints_are_possible() {
     assert_eq!(lab.sizes(), (2, 0), "its sessions had another prefix");
     lab.reconfigure(|config| config.ipv4_peers = "198.19.0.0/16".parse().unwrap());
     assert_eq!(lab.engine.bib().map(|entry| entry.inner).collect::<Vec<_>>(), [at(WEB)]);
-    lab.reconfigure(|config| config.pool4 = vec![Pool4 { address: POOL4, ports: 1..=4999 }]);
+    lab.reconfigure(|config| config.pool4 = vec![Pool4::new(POOL4, 1..=4999)]);
     assert_eq!(lab.sizes(), (0, 0));
 }
 
