@@ -14,7 +14,7 @@ use crate::error::{EXIT_CODES_HELP, Error, one_line};
 use crate::mapping::{Protocol, inner_endpoint, outer_endpoint};
 use crate::settings::Key;
 
-pub(crate) use nat64::{Nat64Args, Pool4, Ports};
+pub(crate) use nat64::Nat64Args;
 
 pub(crate) const PROGRAM: &str = "hetznat-translator";
 
@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// Makes a TUN interface, routes pool6 and pool4 into it, and takes all of it away at the end. It changes neither
     /// forwarding nor firewall rules; it says when IPv4 or IPv6 forwarding is off. Runs until SIGTERM.
     #[command(after_help = EXIT_CODES_HELP)]
-    Nat64(Nat64Args),
+    Nat64(Box<Nat64Args>),
     /// Show and change which inside endpoint has which outside endpoint (the Binding Information Base of RFC 6146)
     Bib {
         #[command(flatten)]
@@ -308,6 +308,8 @@ mod tests {
             "--pool4 192.0.2.2 --ports 0-10",
             "--pool4 192.0.2.2 --ports 10-9",
             "--pool4 192.0.2.2 --ports 1-65536",
+            "--pool4 192.0.2.2 --ports sctp,1-65535",
+            "--pool4 192.0.2.2 --error-source4 192.0.2.9 --address4 192.0.2.8",
             "--pool4 192.0.2.2 --address4 127.0.0.1",
             "--pool4 192.0.2.2 --address6 fe80::1",
             "--pool4 192.0.2.2 --mtu4 67",

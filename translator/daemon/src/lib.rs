@@ -15,6 +15,7 @@ mod logging;
 mod mapping;
 mod network;
 mod page;
+mod pools;
 mod report;
 mod run;
 mod service;
@@ -58,7 +59,7 @@ fn command() -> Result<(), Error> {
     match cli::parse(std::env::args_os().collect())? {
         Parsed::Text(text) => print(&text),
         Parsed::Command(Command::Run(args)) => serve(args.log_format, run::run(args)),
-        Parsed::Command(Command::Nat64(args)) => serve(args.log_format, standalone::run(args)),
+        Parsed::Command(Command::Nat64(args)) => serve(args.log_format, standalone::run(*args)),
         Parsed::Command(Command::Keygen { out: Some(path) }) => print(&format!("{}\n", keys::generate_file(&path)?)),
         Parsed::Command(Command::Keygen { out: None }) => print(&keys::line(&keys::generate()?)),
         Parsed::Command(Command::Pubkey { file }) => {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::datapath::{PeerSnapshot, Snapshot, Traffic};
 use crate::mapping::Protocol;
+use crate::pools::{Addresses, Ports};
 use crate::settings::{Filtering, Switch, Unsolicited};
 
 /// The answer to `status`.
@@ -40,12 +41,11 @@ pub(crate) struct Nat64Report {
 pub(crate) struct SettingsReport {
     pub(crate) interface: String,
     pub(crate) pool6: Vec<Pool6>,
-    /// The first and the last address.
-    pub(crate) pool4: (Ipv4Addr, Ipv4Addr),
-    /// The first and the last port.
-    pub(crate) ports: (u16, u16),
-    /// `None`: the pool4 address that was spoken to.
+    pub(crate) pool4: Vec<Addresses>,
+    pub(crate) ports: Vec<Ports>,
+    /// `None`: the pool4 address that was spoken to, or one of `error_source4` if there are some.
     pub(crate) address4: Option<Ipv4Addr>,
+    pub(crate) error_source4: Vec<Addresses>,
     pub(crate) address6: Ipv6Addr,
     pub(crate) mtu4: MtuReport,
     pub(crate) mtu6: MtuReport,

@@ -28,10 +28,11 @@ const LOOK_AROUND_EVERY: Duration = Duration::from_secs(30);
 /// Why it could not start, or why it stopped by itself. Nothing stays behind in either case.
 pub(crate) async fn run(args: Nat64Args) -> Result<(), Error> {
     let started = Instant::now();
+    let settings = Settings::of(&args)?;
     let signals = Signals::new()?;
     check_requirements(Needs::Nothing)?;
     let monitor = Monitor::start()?;
-    let router = Router::start(&args.tun, Settings::of(&args), &args.mappings).await?;
+    let router = Router::start(&args.tun, settings, &args.mappings).await?;
     // The last thing to be there: who waits for it finds everything else done.
     let control = match Control::bind(&args.control.socket) {
         Ok(control) => control,

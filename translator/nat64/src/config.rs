@@ -7,13 +7,14 @@ use std::time::Duration;
 use contract::Pool6;
 use ipnet::Ipv4Net;
 
+use crate::prefixes;
 use crate::timers::Lifetimes;
 use crate::tuple::Protocol;
 
 /// The configuration of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The prefixes that stand for IPv4 (RFC 6052), 256 at the most; none is taken as the well-known one.
+    /// The prefixes that stand for IPv4 (RFC 6052), [`MOST_PREFIXES`](Self::MOST_PREFIXES) at the most; none is taken as the well-known one.
     ///
     /// An address in several of them is read by the longest. The inside is answered from the prefix it has spoken to;
     /// whoever starts from outside is seen under the first.
@@ -58,6 +59,11 @@ pub struct Config {
     pub event_log: EventLog,
     /// Bounds of the tables.
     pub limits: Limits,
+}
+
+impl Config {
+    /// How many prefixes of pool6 count.
+    pub const MOST_PREFIXES: usize = prefixes::MOST;
 }
 
 /// Part of the outside transport addresses of an engine. Port 0 is never used.

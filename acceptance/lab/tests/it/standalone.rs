@@ -182,6 +182,41 @@ fn errors_come_from_the_addresses_that_were_given() {
 }
 
 #[test]
+fn ports_are_those_that_were_given_to_each_protocol() {
+    on_router(|router| {
+        let _echo = router.echo(&router.server, "0.0.0.0", 7)?;
+        router.translate(&["--pool4", "203.0.114.4-203.0.114.5", "--ports", "3000-3099", "--ports", "icmp,7-7"])?;
+        assert!(router.kernel_state()?.contains("203.0.114.4/31 dev nat64"));
+
+        udp(&router.client, &inside(SERVER), 7, "hello")?;
+        assert!(ping(&router.client, &[&inside(SERVER)])?.contains("1 received"));
+
+        let bib: serde_json::Value = serde_json::from_str(&router.translator()?.ask(&["bib", "list", "--json"])?)?;
+        for entry in bib.as_array().unwrap() {
+            let port = entry["outer"].as_str().unwrap().rsplit(':').next().unwrap().parse::<u16>()?;
+            let expected = if entry["protocol"] == "icmp" { 7..=7 } else { 3000..=3099 };
+            assert!(expected.contains(&port), "{entry}");
+        }
+        assert_eq!(bib.as_array().unwrap().len(), 2, "{bib}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_router_inside_answers_the_outside_from_the_pool_of_error_sources() {
+    on_router(|router| {
+        router.translate(&["--error-source4", "203.0.114.100", "--static", "icmp,203.0.114.2:7,[2001:db8::5]:7"])?;
+        assert!(ping(&router.server, &["-e", "7", POOL4])?.contains("1 received"));
+
+        // The router's own kernel is the router inside: behind the translator no hop is left.
+        let expired = ping(&router.server, &["-t", "3", "-e", "7", POOL4])?;
+
+        assert!(expired.contains("From 203.0.114.100") && expired.contains("Time to live exceeded"), "{expired}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_mapping_lets_the_outside_in_until_it_is_removed() {
     on_router(|router| {
         router.serve_page_of_the_client()?;

@@ -1,8 +1,6 @@
 //! The command line of the stand-alone mode.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use clap::{Args, value_parser};
 use contract::Pool6;
@@ -10,10 +8,8 @@ use ipnet::Ipv4Net;
 
 use super::{ControlArgs, LogFormat, interface_name};
 use crate::mapping::Mapping;
+use crate::pools::{Addresses, Ports, host_address4};
 use crate::settings::{self, Filtering, SMALLEST_MTU4, SMALLEST_MTU6, Switch, Unsolicited};
-
-/// The port table of an address takes 24 KiB, so these are 6 MiB.
-const MOST_ADDRESSES: u32 = 256;
 
 #[derive(Debug, Args)]
 pub(crate) struct Nat64Args {
@@ -24,15 +20,21 @@ pub(crate) struct Nat64Args {
     /// one that fits wins, and who starts from outside is seen under the first
     #[arg(long, value_name = "PREFIX", default_value = "64:ff9b::/96")]
     pub(crate) pool6: Vec<Pool6>,
-    /// The IPv4 addresses to translate to, routed to the interface; this machine must not have them itself
-    #[arg(long, value_name = "ADDRESS[-ADDRESS]")]
-    pub(crate) pool4: Pool4,
-    /// The TCP and UDP ports and ICMP identifiers of these addresses to use
-    #[arg(long, value_name = "FIRST-LAST", default_value = "1-65535", value_parser = ports)]
-    pub(crate) ports: Ports,
+    /// IPv4 addresses to translate to, routed to the interface; may be given several times, for 256 addresses in all;
+    /// this machine must not have them itself
+    #[arg(long, value_name = "ADDRESS[-ADDRESS]", required = true)]
+    pub(crate) pool4: Vec<Addresses>,
+    /// The TCP and UDP ports and ICMP identifiers of these addresses to use; may be given several times, and for one
+    /// protocol, which then has no others, like `icmp,1-65535`
+    #[arg(long, value_name = "[PROTOCOL,]FIRST-LAST", default_value = "1-65535")]
+    pub(crate) ports: Vec<Ports>,
     /// Source of the ICMP errors that are made here and go to IPv4; default: the pool4 address that was spoken to
-    #[arg(long, value_name = "ADDRESS", value_parser = address4)]
+    #[arg(long, value_name = "ADDRESS", value_parser = host_address4)]
     pub(crate) address4: Option<Ipv4Addr>,
+    /// Sources of the ICMP errors that routers inside and this one send to IPv4 (RFC 6791): each has one of these
+    /// addresses, and its IPv6 address goes with the error; may be given several times
+    #[arg(long, value_name = "ADDRESS[-ADDRESS]", conflicts_with = "address4")]
+    pub(crate) error_source4: Vec<Addresses>,
     /// Source of the ICMPv6 errors that are made here; default: --address4, or the first pool4 address, inside pool6
     #[arg(long, value_name = "ADDRESS", value_parser = address6)]
     pub(crate) address6: Option<Ipv6Addr>,
@@ -67,46 +69,6 @@ pub(crate) struct Nat64Args {
     /// How to write the log to standard error; HETZNAT_LOG sets the level (error, warn, info, debug)
     #[arg(long, value_name = "FORMAT", env = "HETZNAT_LOG_FORMAT", hide_env_values = true, default_value = "text")]
     pub(crate) log_format: LogFormat,
-}
-
-/// Ports to use, none of them 0.
-pub(crate) type Ports = RangeInclusive<u16>;
-
-/// One address or several that follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pool4 {
-    pub(crate) first: Ipv4Addr,
-    pub(crate) last: Ipv4Addr,
-}
-
-impl FromStr for Pool4 {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let (first, last) = (address4(first)?, address4(last)?);
-        match u32::from(last).checked_sub(u32::from(first)) {
-            Some(0..MOST_ADDRESSES) => Ok(Self { first, last }),
-            Some(_) => Err(format!("a pool has at most {MOST_ADDRESSES} addresses")),
-            None => Err(format!("{last} comes before {first}")),
-        }
-    }
-}
-
-fn ports(text: &str) -> Result<Ports, String> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(first..=last),
-        _ => Err("ports are 1 to 65535, like 1024-65535".to_owned()),
-    }
-}
-
-fn address4(text: &str) -> Result<Ipv4Addr, String> {
-    match text.parse::<Ipv4Addr>() {
-        Ok(address) if !matches!(address.octets()[0], 0 | 127 | 224..) => Ok(address),
-        Ok(address) => Err(format!("{address} is no address of a host")),
-        Err(_) => Err(format!("{text:?} is no IPv4 address")),
-    }
 }
 
 fn address6(text: &str) -> Result<Ipv6Addr, String> {

@@ -13,12 +13,13 @@ use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
 use super::netlink;
 use crate::error::{Error, Reason};
+use crate::pools::Addresses;
 
-/// Brings the interface up and routes both pools into it; pool4 from its first to its last address.
+/// Brings the interface up and routes both pools into it.
 ///
 /// # Errors
 /// [`Error::NoIpv6`], [`Error::PoolRouted`], [`Error::Netlink`].
-pub(crate) async fn route_pools(index: u32, pool6: &[Pool6], pool4: (Ipv4Addr, Ipv4Addr)) -> Result<(), Error> {
+pub(crate) async fn route_pools(index: u32, pool6: &[Pool6], pool4: &[Addresses]) -> Result<(), Error> {
     let handle = netlink::connect()?;
     bring_up(&handle, index).await?;
     for net in pool6.iter().map(Pool6::net) {
@@ -27,7 +28,7 @@ pub(crate) async fn route_pools(index: u32, pool6: &[Pool6], pool4: (Ipv4Addr, I
             .destination_prefix(net.network(), net.prefix_len());
         add(&handle, route6.build(), "--pool6", net.into()).await?;
     }
-    for net in Ipv4Subnets::new(pool4.0, pool4.1, 0) {
+    for net in pool4.iter().flat_map(|pool| Ipv4Subnets::new(pool.first, pool.last, 0)) {
         let route4 = RouteMessageBuilder::<Ipv4Addr>::new()
             .output_interface(index)
             .scope(RouteScope::Link)
@@ -57,7 +58,8 @@ async fn add(handle: &Handle, route: RouteMessage, what: &'static str, prefix: I
     })
 }
 
-/// Lets packets in through the interface although their source is this machine's own address: ICMP errors of `--address4`.
+/// Lets packets in through the interface although their source is this machine's own address: ICMP errors of `--address4`
+/// or `--error-source4`.
 ///
 /// The setting is the interface's, and goes with it. Where it cannot be written, the kernel drops these errors as martians.
 pub(crate) fn accept_own_source(interface: &str) {

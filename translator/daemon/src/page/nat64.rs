@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{Ago, write_counters, write_tables};
+use crate::pools::listed;
 use crate::report::{MtuReport, Nat64Report, SettingsReport};
 use crate::settings::{Switch, name_of};
 
@@ -16,8 +17,11 @@ pub(crate) fn render_nat64(report: &Nat64Report) -> String {
 fn write_page(page: &mut String, report: &Nat64Report) -> fmt::Result {
     let Nat64Report { version, uptime_secs, nat64, datapath } = report;
     let SettingsReport { interface, address4, address6, mtu4, mtu6, lowest_ipv6_mtu_bytes, .. } = nat64;
-    let error_source4 =
-        address4.map_or_else(|| "the pool4 address that was spoken to".to_owned(), |address| address.to_string());
+    let error_source4 = match (address4, &nat64.error_source4[..]) {
+        (Some(address), _) => address.to_string(),
+        (None, []) => "the pool4 address that was spoken to".to_owned(),
+        (None, pool) => format!("{}, one for each router", listed(pool)),
+    };
     let hairpinning = match nat64.hairpinning {
         Switch::On => "hairpinning",
         Switch::Off => "no hairpinning",
@@ -36,13 +40,8 @@ struct Translates<'a>(&'a SettingsReport);
 
 impl fmt::Display for Translates<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SettingsReport { pool6, pool4: (first, last), ports: (low, high), .. } = self.0;
-        let pool6: Vec<String> = pool6.iter().map(ToString::to_string).collect();
-        write!(f, "{} to IPv4, from {first}", pool6.join(", "))?;
-        if first != last {
-            write!(f, "-{last}")?;
-        }
-        write!(f, " ports {low}-{high}")
+        let SettingsReport { pool6, pool4, ports, .. } = self.0;
+        write!(f, "{} to IPv4, from {} ports {}", listed(pool6), listed(pool4), listed(ports))
     }
 }
 
@@ -54,8 +53,7 @@ impl fmt::Display for Allowed<'_> {
         if self.0.allow.is_empty() {
             return f.write_str("nothing special-purpose is reached");
         }
-        let prefixes: Vec<String> = self.0.allow.iter().map(ToString::to_string).collect();
-        write!(f, "{} may be reached", prefixes.join(", "))
+        write!(f, "{} may be reached", listed(&self.0.allow))
     }
 }
 
@@ -95,9 +93,10 @@ mod tests {
             nat64: SettingsReport {
                 interface: "nat64".to_owned(),
                 pool6: vec![contract::Pool6::default(), "2001:db8:64::/48".parse().unwrap()],
-                pool4: ("192.0.2.2".parse().unwrap(), "192.0.2.4".parse().unwrap()),
-                ports: (1, 65535),
+                pool4: vec!["192.0.2.2-192.0.2.4".parse().unwrap(), "192.0.2.9".parse().unwrap()],
+                ports: vec!["1024-65535".parse().unwrap(), "icmp,1-65535".parse().unwrap()],
                 address4: None,
+                error_source4: Vec::new(),
                 address6: "64:ff9b::c000:202".parse().unwrap(),
                 mtu4: MtuReport { bytes: 1492, followed: true },
                 mtu6: MtuReport { bytes: 1400, followed: false },
@@ -114,6 +113,15 @@ mod tests {
     #[test]
     fn a_page_of_the_stand_alone_mode() {
         insta::assert_snapshot!(render_nat64(&report()));
+    }
+
+    #[test]
+    fn a_pool_of_error_sources_has_its_place_on_the_page() {
+        let mut report = report();
+        report.nat64.error_source4 = vec!["192.0.2.100-192.0.2.103".parse().unwrap()];
+
+        let page = render_nat64(&report);
+        assert!(page.contains("64:ff9b::c000:202 and 192.0.2.100-192.0.2.103, one for each router"), "{page}");
     }
 
     #[test]

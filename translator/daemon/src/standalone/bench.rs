@@ -42,7 +42,7 @@ impl ControlBench {
         let Ok(Parsed::Command(Command::Nat64(args))) = parse(line.iter().map(Into::into).collect()) else {
             panic!("not options of nat64: {options:?}");
         };
-        let settings = Settings::of(&args);
+        let settings = Settings::of(&args).unwrap_or_else(|error| panic!("{}", error.line()));
         let surroundings = Surroundings {
             next_hops: NextHops { mtu4: 1500, mtu6: 1500 },
             own_addresses: vec!["203.0.113.1".parse().expect("an address")],

@@ -46,8 +46,8 @@ impl Router {
             let added = engine.add_mapping(now, (*mapping).into());
             added.map_err(|error| Error::Usage(format!("--static {mapping}: {error}")))?;
         }
-        route_pools(index, &settings.pool6, (settings.pool4.first, settings.pool4.last)).await?;
-        if settings.address4.is_some_and(|address| surroundings.own_addresses.contains(&address)) {
+        route_pools(index, &settings.pool6, &settings.pool4).await?;
+        if settings.error_sources4().any(|address| surroundings.own_addresses.contains(&address)) {
             accept_own_source(interface);
         }
         let datapath = standalone::start(tun, engine).await.map_err(|error| Error::Nat64(error.to_string()))?;
