@@ -134,6 +134,47 @@ fn an_error_inside_may_quote_extension_headers_and_an_echo_reply() {
 }
 
 #[test]
+fn an_error_outside_about_an_echo_reply_is_found_like_one_about_a_request() {
+    // Requirement 65.
+    let mut lab = Lab::new();
+    let ping = lab.inside(&echo(WEB_ADDRESS, "64:ff9b::808:808", 128, 77)).sent();
+    lab.outside(&echo("8.8.8.8", &POOL4.to_string(), 8, ping.source.port())).sent();
+    let pong = lab.inside(&echo(WEB_ADDRESS, "64:ff9b::808:808", 129, 77)).bytes();
+
+    let error = lab.outside(&icmp("8.8.4.4", &POOL4.to_string(), (11, 0), [0; 4], &pong)).sent();
+
+    let (from, to, _) = quoted(&error.payload);
+    assert_eq!((from.ip().to_string(), from.port(), to.ip()), (WEB_ADDRESS.into(), 77, at(&via("8.8.8.8:0")).ip()));
+    assert_eq!((error.icmp, error.payload[40]), (Some((3, 0)), 129));
+}
+
+#[test]
+fn options_of_a_quoted_packet_are_left_behind_and_its_length_tells() {
+    // Requirement 51.
+    let (mut lab, sent) = lab_with_session();
+    let with_options = with_ipv4(sent.clone(), |ip| ip.options = [7, 7, 4, 0, 0, 0, 0, 0].into());
+
+    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (11, 0), [0; 4], &with_options)).sent();
+
+    assert_eq!(quoted(&error.payload), (at(WEB), at(&via(DNS)), 63));
+    assert_eq!((error.payload.len(), error.payload[5]), (sent.len() + 20, sent.len() as u8 - 20));
+}
+
+#[test]
+fn what_a_quote_claims_of_its_length_is_not_believed() {
+    // Requirements 49 and 105.
+    let (mut lab, sent) = lab_with_session();
+    for claimed in [0_u16, 19, 20, 28, 65_535] {
+        let mut quote = sent[..28].to_vec();
+        quote[2..4].copy_from_slice(&claimed.to_be_bytes());
+
+        let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (11, 0), [0; 4], &quote)).sent();
+
+        assert_eq!(error.payload.len(), 48, "{claimed}");
+    }
+}
+
+#[test]
 fn errors_about_nothing_we_know_are_dropped() {
     let (mut lab, sent) = lab_with_session();
     let to = POOL4.to_string();
@@ -482,7 +523,8 @@ fn routes_that_their_sender_chose_are_refused_with_an_error() {
     (routed[42], routed[43]) = (0, 1);
 
     assert_eq!(lab.inside(&routed).dropped(), DropReason::RoutingHeader);
-    assert_eq!((lab.reply().1.icmp, 43), (Some((4, 0)), 43));
+    let (_, error) = lab.reply();
+    assert_eq!((error.icmp, error.rest), (Some((4, 0)), [0, 0, 0, 43]));
 
     let back = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b"x"), |ip| {
         ip.options = [131, 7, 4, 10, 0, 0, 1, 0].into();

@@ -123,3 +123,91 @@ fn a_source_route_is_refused_on_fragments_too() {
     assert_eq!(lab.outside(&bytes).dropped(), DropReason::SourceRoute);
     assert_eq!(lab.engine.poll_timeout(), None);
 }
+
+/// Every sequence of these headers, up to four.
+fn chains() -> Vec<Vec<u8>> {
+    let mut chains: Vec<Vec<u8>> = vec![vec![]];
+    let mut shorter = chains.clone();
+    for _ in 0..4 {
+        shorter = shorter.iter().flat_map(|chain| [0_u8, 43, 60].map(|next| [&chain[..], &[next]].concat())).collect();
+        chains.extend(shorter.clone());
+    }
+    chains
+}
+
+/// The bytes of a chain whose last header is followed by `last`; a routing header has no segments left.
+fn chain(headers: &[u8], last: u8) -> Vec<u8> {
+    let following = headers.iter().skip(1).copied().chain([last]);
+    headers.iter().zip(following).flat_map(|(_, next)| [next, 0, 0, 0, 0, 0, 0, 0]).collect()
+}
+
+#[test]
+fn headers_that_are_for_routers_and_hosts_are_left_behind_in_any_number_and_order() {
+    // Requirement 4, RFC 7915 §5.1: they MUST be ignored.
+    let mut lab = Lab::new();
+    for headers in chains() {
+        let first = headers.first().copied().unwrap_or(17);
+
+        let seen = lab.inside(&extended(first, &chain(&headers, 17))).sent();
+
+        assert_eq!((seen.len, seen.payload), (29, b"x".to_vec()), "{headers:?}");
+    }
+}
+
+#[test]
+fn a_route_that_is_not_finished_is_pointed_at_behind_any_number_of_headers() {
+    // Requirement 8: the pointer is that of segments left, of the first header that has some.
+    let mut lab = Lab::with(|config| config.pool4[0].ports = 1024..=65535);
+    for headers in chains() {
+        let at = 40 + 8 * headers.len() as u32 + 3;
+        let first = headers.first().copied().unwrap_or(43);
+        let bytes = extended(first, &[&chain(&headers, 43)[..], &[17, 0, 0, 1, 0, 0, 0, 0]].concat());
+
+        assert_eq!(lab.inside(&bytes).dropped(), DropReason::RoutingHeader);
+
+        let (side, error) = lab.reply();
+        assert_eq!((side, error.icmp, error.rest), (Side::Inside, Some((4, 0)), at.to_be_bytes()), "{headers:?}");
+        lab.pass(std::time::Duration::from_secs(1));
+    }
+    assert_eq!(lab.sizes(), (0, 0));
+}
+
+#[test]
+fn a_routing_header_of_any_type_counts_by_its_segments() {
+    // RFC 8200 §4.4, RFC 7915 §5.1.
+    let mut lab = Lab::new();
+    for kind in [0, 2, 3, 4, 253] {
+        let with = |left| extended(43, &[17, 1, kind, left, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+
+        assert_eq!(lab.inside(&with(0)).sent().payload, b"x");
+        assert_eq!(lab.inside(&with(9)).dropped(), DropReason::RoutingHeader);
+    }
+}
+
+#[test]
+fn options_that_a_router_does_not_know_are_ignored_whatever_they_ask_for() {
+    // RFC 7915 §5.1 ignores the header, RFC 8200 §4.3 lets routers do so: the two high bits of an option mean nothing here.
+    let mut lab = Lab::new();
+    for action in [0x1e, 0x5e, 0x9e, 0xde] {
+        for header in [0, 60] {
+            assert_eq!(lab.inside(&extended(header, &[17, 0, action, 4, 1, 2, 3, 4])).sent().payload, b"x");
+        }
+    }
+}
+
+#[test]
+fn what_is_neither_a_header_nor_a_protocol_of_ours_is_refused_behind_headers_too() {
+    // Requirement 41: encapsulation, security, nothing at all, numbers nobody has.
+    let mut lab = Lab::new();
+    for number in [4, 41, 47, 50, 51, 59, 132, 135, 136, 139, 140, 253] {
+        for headers in [&[][..], &[0], &[0, 60, 60]] {
+            let first = headers.first().copied().unwrap_or(number);
+
+            let outcome = lab.inside(&extended(first, &chain(headers, number)));
+
+            assert_eq!(outcome.dropped(), DropReason::ProtocolNotSupported, "{number}");
+            assert_eq!(lab.reply().1.icmp, Some((1, 4)), "{number}");
+            lab.pass(std::time::Duration::from_secs(1));
+        }
+    }
+}

@@ -16,6 +16,8 @@ mod hairpin;
 mod headers;
 mod hits;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod lasting;

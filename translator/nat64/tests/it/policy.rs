@@ -143,3 +143,86 @@ fn a_wrong_ipv4_header_checksum_is_dropped() {
 
     assert_eq!(lab.outside(&packet).dropped(), DropReason::Ipv4Checksum);
 }
+
+/// Every way in which a destination is refused, in the words of a configuration.
+fn refusing() -> Lab {
+    Lab::with(|config| {
+        config.own_addresses = vec!["85.1.2.3".parse().unwrap()];
+        config.denied_ports = vec![(Protocol::Tcp, 25), (Protocol::Udp, 25)];
+        config.hairpinning = nat64::Hairpinning::Off;
+    })
+}
+
+#[test]
+fn every_refusal_of_policy_is_counted_and_told_in_both_families() {
+    let refusals = [
+        ("10.0.0.1:80", DropReason::DestinationNotGlobal),
+        ("127.0.0.1:80", DropReason::DestinationNotGlobal),
+        ("85.1.2.3:80", DropReason::DestinationOwnAddress),
+        ("9.9.9.9:25", DropReason::DestinationPortDenied),
+        ("192.0.2.1:5000", DropReason::HairpinningOff),
+    ];
+    for (to, reason) in refusals {
+        let mut lab = refusing();
+        let packets = [
+            udp(WEB, &via(to), b""),
+            tcp(WEB, &via(to), "S"),
+            udp("198.18.0.7:1", to, b""),
+            tcp("198.18.0.7:1", to, "S"),
+        ];
+        for (packet, expected) in packets.into_iter().zip([(1, 1), (1, 1), (3, 13), (3, 13)]) {
+            assert_eq!(lab.inside(&packet).dropped(), reason, "{to}");
+
+            let (side, error) = lab.reply();
+            assert_eq!((side, error.icmp), (Side::Inside, Some(expected)), "{to}");
+            assert_eq!(error.payload, packet);
+        }
+        assert_eq!((lab.engine.stats().dropped(reason), lab.sizes()), (4, (0, 0)), "{to}");
+    }
+}
+
+#[test]
+fn echoes_are_refused_where_datagrams_are() {
+    for (to, reason) in [
+        ("10.0.0.1", DropReason::DestinationNotGlobal),
+        ("85.1.2.3", DropReason::DestinationOwnAddress),
+        ("192.0.2.1", DropReason::HairpinningOff),
+    ] {
+        let mut lab = refusing();
+        assert_eq!(lab.inside(&echo("2001:db8::7", &format!("64:ff9b::{to}"), 128, 1)).dropped(), reason);
+        assert_eq!(lab.reply().1.icmp, Some((1, 1)));
+        assert_eq!(lab.inside(&echo("198.18.0.7", to, 8, 1)).dropped(), reason);
+        assert_eq!(lab.reply().1.icmp, Some((3, 13)));
+    }
+}
+
+#[test]
+fn fragments_are_refused_where_their_datagram_is() {
+    let mut lab = refusing();
+    let whole = udp(WEB, &via("9.9.9.9:25"), &[1; 100]);
+    let fragments = crate::trains::cut(&whole, &[48], 7);
+
+    assert_eq!(lab.inside(&fragments[1]), crate::lab::Outcome::Taken, "a later fragment has no port");
+    assert_eq!(lab.inside(&fragments[0]).dropped(), DropReason::DestinationPortDenied);
+
+    let (_, error) = lab.reply();
+    assert_eq!((error.icmp, error.payload), (Some((1, 1)), fragments[0].clone()));
+}
+
+#[test]
+fn what_is_refused_from_outside_is_told_only_where_answers_were_asked_for() {
+    // Sources that lie are never answered; a filter says so if it may (RFC 6146 §3.5.1.2, §3.5.3.2).
+    for (unsolicited, answer) in [(nat64::Unsolicited::HoldSyns, None), (nat64::Unsolicited::Answer, Some((3, 13)))] {
+        let mut lab = Lab::with(|config| {
+            (config.unsolicited, config.filtering) = (unsolicited, nat64::Filtering::AddressDependent);
+        });
+        let outer = lab.inside(&udp(WEB, &via("9.9.9.9:53"), b"")).sent().source.to_string();
+
+        assert_eq!(lab.outside(&udp("8.8.8.8:53", &outer, b"")).dropped(), DropReason::FilteredByAddress);
+        assert_eq!(lab.transmits().pop().map(|error| crate::lab::see(&error.bytes).icmp.unwrap()), answer);
+        assert_eq!(lab.outside(&udp("127.0.0.1:53", &outer, b"")).dropped(), DropReason::IllegalSource);
+        let elsewhere = udp("8.8.8.8:53", "192.0.2.99:53", b"");
+        assert_eq!(lab.outside(&elsewhere).dropped(), DropReason::DestinationOutsidePool4);
+        assert!(lab.transmits().is_empty());
+    }
+}
