@@ -14,7 +14,6 @@ mod plain;
 use std::time::Instant;
 
 use ipnet::IpNet;
-use packet::ipv4::Fragmentation;
 use packet::{Checksum, Family, Packet};
 
 use crate::arrival::{self, FromInside, FromOutside};
@@ -22,7 +21,7 @@ use crate::bib::BibEntry;
 use crate::drop::Refusal;
 use crate::fragments::Store;
 use crate::hash::SipKey;
-use crate::identification::Identifications;
+use crate::identification::{self, Identifications};
 use crate::network::Network;
 use crate::policy::{Policy, Way};
 use crate::reply::{RateLimit, Reply};
@@ -245,16 +244,8 @@ impl Engine {
         };
         let outer = self.mapping_for(now, arrival, &transport)?;
         let packets = size::packets(packet, network, &transport);
-        let identification = match (network.family, train) {
-            // RFC 7915 §5.1.1: the low 16 bits.
-            (Family::V6, Some(train)) => train.identification as u16,
-            (Family::V6, None) if !network.dont_fragment => network.identification,
-            // RFC 6864 §4.1: nobody looks at one where DF is set.
-            (Family::V6, None) if Fragmentation::for_translated(wire_len) == Fragmentation::Never => 0,
-            (Family::V4, None) if network.dont_fragment => network.identification,
-            // RFC 6864 §5.3.1: peers behind one address must not share identifications.
-            (Family::V4 | Family::V6, _) => self.identifications.take(*destination, packets),
-        };
+        let carried = identification::carried(network, train, wire_len);
+        let identification = carried.unwrap_or_else(|| self.identifications.take(*destination, packets));
         let addresses = Addresses::V4 { source: outer.address, destination: *destination };
         let new = NewHeader { identification, wire_len };
         translate(packet, network, &transport, (addresses, Port::Source(outer.port)), new)?;

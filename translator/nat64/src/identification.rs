@@ -3,7 +3,27 @@
 
 use std::net::Ipv4Addr;
 
+use packet::Family;
+use packet::ipv4::Fragmentation;
+
 use crate::hash::SipKey;
+use crate::network::Network;
+use crate::xlat::fragment::Train;
+
+/// The identification that a packet from inside brings along; `None`: it must get one of its own.
+#[inline]
+pub(crate) fn carried(network: &Network, train: Option<&Train>, wire_len: usize) -> Option<u16> {
+    match (network.family, train) {
+        // RFC 7915 §5.1.1: the low 16 bits.
+        (Family::V6, Some(train)) => Some(train.identification as u16),
+        (Family::V6, None) if !network.dont_fragment => Some(network.identification),
+        // RFC 6864 §4.1: nobody looks at one where DF is set.
+        (Family::V6, None) if Fragmentation::for_translated(wire_len) == Fragmentation::Never => Some(0),
+        (Family::V4, None) if network.dont_fragment => Some(network.identification),
+        // RFC 6864 §5.3.1: peers behind one address must not share identifications.
+        (Family::V4 | Family::V6, _) => None,
+    }
+}
 
 const COUNTERS: usize = 256;
 
