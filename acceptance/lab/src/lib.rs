@@ -17,6 +17,7 @@ pub mod site;
 pub mod terraform;
 pub mod topology;
 pub mod translator;
+pub mod vectors;
 pub mod wait;
 pub mod web;
 

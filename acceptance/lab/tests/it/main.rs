@@ -14,4 +14,5 @@ mod path_mtu;
 mod small_links;
 mod standalone;
 mod traffic;
+mod vectors;
 mod wireguard;
