@@ -230,7 +230,9 @@ impl Engine {
             return self.hairpin(now, packet, (arrival, &transport), train);
         }
         if transport == Transport::IcmpError {
-            let identification = self.identifications.take(*destination, 1);
+            // An error becomes no longer than what may be fragmented.
+            let carried = identification::carried(network, None, 0);
+            let identification = carried.unwrap_or_else(|| self.identifications.take(*destination, 1));
             let new = (identification, self.pooled_error_source4(arrival.source));
             icmp_error::outgoing(&self.state, (&self.config, &self.policy), packet, arrival, new)?;
             self.stats.outgoing.count(1, packet.len());

@@ -78,3 +78,16 @@ fn an_error_that_quotes_one_quotes_what_the_outside_sent() {
     assert_eq!((identification(&quote), quote[6..8].to_vec()), (0xbeef, vec![0, 0]));
     assert_eq!(quote[22..24], outer.port().to_be_bytes());
 }
+
+#[test]
+fn an_error_that_is_one_keeps_its_identification_too() {
+    let mut lab = Lab::new();
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
+    let received = lab.outside(&udp(DNS, &outer, b"x")).bytes();
+    let whole = icmp("2001:db8:1:2::7", &at(&via(DNS)).ip().to_string(), (1, 4), [0; 4], &received);
+    let place = Fragment { offset_bytes: 0, more: false, identification: 0xdead_beef };
+
+    let error = lab.inside(&fragment(&whole[..40], &whole[40..], place)).bytes();
+
+    assert_eq!((identification(&error), see(&error).dont_fragment), (0xbeef, false));
+}
