@@ -18,7 +18,7 @@ pub enum Purpose {
     Tests,
 }
 
-/// A package and the program of it that the lab runs.
+/// A package and the program of it that the lab runs; a file for one that has none.
 const LAB: [(&str, &str); 11] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),

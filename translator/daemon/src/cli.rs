@@ -68,6 +68,11 @@ pub(crate) enum Command {
     /// forwarding nor firewall rules; it says when IPv4 or IPv6 forwarding is off. Runs until SIGTERM.
     #[command(after_help = EXIT_CODES_HELP)]
     Nat64(Box<Nat64Args>),
+    /// Answer DNS questions and nothing else: AAAA records for names that have only A records (DNS64)
+    ///
+    /// For a LAN, or a router somebody else runs. Runs until SIGTERM; SIGHUP reads the configuration again.
+    #[command(after_help = EXIT_CODES_HELP)]
+    Dns64(Dns64Args),
     /// Show and change which inside endpoint has which outside endpoint (the Binding Information Base of RFC 6146)
     Bib {
         #[command(flatten)]
@@ -165,6 +170,19 @@ pub(crate) struct RunArgs {
     /// UDP port to dial the servers from; 0 takes any that is free
     #[arg(long, value_name = "PORT", env = "HETZNAT_LISTEN_PORT", hide_env_values = true, default_value_t = 0)]
     pub(crate) listen_port: u16,
+    /// How to write the log to standard error; HETZNAT_LOG sets the level (error, warn, info, debug)
+    #[arg(long, value_name = "FORMAT", env = "HETZNAT_LOG_FORMAT", hide_env_values = true, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dns64Args {
+    /// The configuration, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Say what is in it, and do nothing
+    #[arg(long)]
+    pub(crate) check: bool,
     /// How to write the log to standard error; HETZNAT_LOG sets the level (error, warn, info, debug)
     #[arg(long, value_name = "FORMAT", env = "HETZNAT_LOG_FORMAT", hide_env_values = true, default_value = "text")]
     pub(crate) log_format: LogFormat,

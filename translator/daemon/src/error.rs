@@ -132,6 +132,10 @@ pub(crate) enum Error {
     PoolRouted { what: &'static str, prefix: IpNet },
     #[error("cannot start the tunnels: {0}")]
     Datapath(String),
+    #[error("configuration {}: {why}", path.display())]
+    Dns64 { path: PathBuf, why: String },
+    #[error("DNS64 stopped by itself: {0}; please report this")]
+    Dns64Died(String),
     #[error("cannot start to translate: {0}")]
     Nat64(String),
     #[error("{0}")]
@@ -162,7 +166,8 @@ impl Error {
             | Self::GatewayMissing { .. }
             | Self::NoPrivateKey { .. }
             | Self::OtherKey { .. }
-            | Self::PrivateKey { .. } => Exit::Document,
+            | Self::PrivateKey { .. }
+            | Self::Dns64 { .. } => Exit::Document,
             Self::Unreadable { .. } => Exit::Unreadable,
             Self::NoTunDevice | Self::NoNft | Self::NoNfTables(_) | Self::NoIpv6 => Exit::Missing,
             Self::NoCapability => Exit::Capability,
@@ -185,7 +190,7 @@ impl Error {
             | Self::KeyFileExists(_)
             | Self::Unwritable { .. }
             | Self::Output(_) => Exit::System,
-            Self::DatapathDied(_) | Self::Internal(_) => Exit::Internal,
+            Self::DatapathDied(_) | Self::Dns64Died(_) | Self::Internal(_) => Exit::Internal,
         }
     }
 

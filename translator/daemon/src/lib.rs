@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod control;
 mod datapath;
+mod dns64;
 mod document_status;
 mod egress;
 mod error;
@@ -59,6 +60,8 @@ fn command() -> Result<(), Error> {
     match cli::parse(std::env::args_os().collect())? {
         Parsed::Text(text) => print(&text),
         Parsed::Command(Command::Run(args)) => serve(args.log_format, run::run(args)),
+        Parsed::Command(Command::Dns64(args)) if args.check => print(&dns64::check(&args)?),
+        Parsed::Command(Command::Dns64(args)) => serve(args.log_format, dns64::run(args)),
         Parsed::Command(Command::Nat64(args)) => serve(args.log_format, standalone::run(*args)),
         Parsed::Command(Command::Keygen { out: Some(path) }) => print(&format!("{}\n", keys::generate_file(&path)?)),
         Parsed::Command(Command::Keygen { out: None }) => print(&keys::line(&keys::generate()?)),

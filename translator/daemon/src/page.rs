@@ -9,8 +9,9 @@ use std::fmt::{self, Write as _};
 use serde::Serialize;
 
 use crate::datapath::PeerSnapshot;
+use crate::dns64::Counts;
 use crate::error::one_line;
-use crate::report::{DatapathReport, DocumentReport, DocumentState, GatewayReport, Report, TrafficReport};
+use crate::report::{DatapathReport, Dns64Report, DocumentReport, DocumentState, GatewayReport, Report, TrafficReport};
 
 pub(crate) use nat64::render_nat64;
 pub(crate) use tables::{render_bib, render_sessions};
@@ -41,6 +42,7 @@ fn write_page(page: &mut String, report: &Report) -> fmt::Result {
         "interface  {interface}: {address6}, {address4}; tunnels of {mtu_bytes} bytes from UDP port {listen_port}; {offload}"
     )?;
     writeln!(page, "translates {pool6} to IPv4, from {pool4}")?;
+    report.dns64.iter().try_for_each(|dns64| write_dns64(page, dns64))?;
     write_peers(page, peers)?;
     write_tables(page, traffic)?;
     write_counters(page, traffic)
@@ -60,6 +62,17 @@ fn write_document(page: &mut String, document: &DocumentReport) -> fmt::Result {
             writeln!(page, "           because: {}", one_line(reason))
         }
     }
+}
+
+fn write_dns64(page: &mut String, Dns64Report { problem, answered }: &Dns64Report) -> fmt::Result {
+    let Counts { queries, synthesised, cache_hits, errors, refused, .. } = answered;
+    writeln!(
+        page,
+        "dns64      {queries} questions, {synthesised} answered with addresses that were made, {cache_hits} from the cache, {errors} errors, {refused} refused"
+    )?;
+    problem
+        .iter()
+        .try_for_each(|problem| writeln!(page, "           cannot do as the document says: {}", one_line(problem)))
 }
 
 fn write_peers(page: &mut String, peers: &[PeerSnapshot]) -> fmt::Result {
@@ -218,12 +231,29 @@ mod tests {
                 since_secs_ago: 200,
             },
             datapath: DatapathReport { listen_port: 46464, peers: vec![fresh, web], traffic: traffic() },
+            dns64: None,
         }
     }
 
     #[test]
     fn a_page_with_tunnels_and_drops() {
         insta::assert_snapshot!(render(&report()));
+    }
+
+    #[test]
+    fn a_page_with_a_resolver_that_cannot_listen() {
+        let mut report = report();
+        let answered = Counts { queries: 7, synthesised: 3, cache_hits: 2, errors: 1, ..Counts::default() };
+        let problem = Some("cannot listen on 192.168.1.10:53: address already in use".to_owned());
+        report.dns64 = Some(Dns64Report { problem, answered });
+
+        insta::assert_snapshot!(
+            render(&report)
+                .lines()
+                .filter(|line| line.contains("dns64") || line.contains("listen"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
     }
 
     #[test]

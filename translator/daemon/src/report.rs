@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::datapath::{PeerSnapshot, Snapshot, Traffic};
+use crate::dns64::Counts;
 use crate::mapping::Protocol;
 use crate::pools::{Addresses, Ports};
 use crate::settings::{Filtering, Switch, Unsolicited};
@@ -24,6 +25,19 @@ pub(crate) struct Report {
     pub(crate) gateway: GatewayReport,
     pub(crate) document: DocumentReport,
     pub(crate) datapath: DatapathReport,
+    /// `None`: the document asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dns64: Option<Dns64Report>,
+}
+
+/// What the resolver does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Dns64Report {
+    /// Why it does not do what the document says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+    /// Since it was started.
+    pub(crate) answered: Counts,
 }
 
 /// The answer to `status` of the stand-alone mode.

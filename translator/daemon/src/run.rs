@@ -12,7 +12,7 @@ use crate::document_status::DocumentStatus;
 use crate::error::Error;
 use crate::last_good::LastGood;
 use crate::network::{Monitor, Needs, check_requirements};
-use crate::report::{GatewayReport, Report};
+use crate::report::{Dns64Report, GatewayReport, Report};
 use crate::service::{Options, Service};
 use crate::signals::Signals;
 use crate::source::Source;
@@ -150,6 +150,7 @@ impl Translator {
             gateway: self.gateway(service),
             document: self.document.report(Instant::now()),
             datapath: snapshot.into(),
+            dns64: dns64(service),
         }))
     }
 
@@ -166,6 +167,14 @@ impl Translator {
             mtu_bytes: gateway.mtu,
         }
     }
+}
+
+fn dns64(service: &Service) -> Option<Dns64Report> {
+    let (resolver, is_wanted) = (service.dns64(), service.config().gateway.dns64.is_some());
+    is_wanted.then(|| Dns64Report {
+        problem: resolver.problem().map(str::to_owned),
+        answered: resolver.counts().unwrap_or_default(),
+    })
 }
 
 /// What the main loop reacts to.

@@ -9,6 +9,7 @@ use nat64::Engine;
 use tokio::time::timeout;
 
 use crate::datapath::{self, Applied, Handle, Snapshot, Start};
+use crate::dns64::Resolver;
 use crate::egress::Outside;
 use crate::error::Error;
 use crate::network::{Machine, Network, Plan};
@@ -29,6 +30,7 @@ pub(crate) struct Options {
 
 // Fields drop in this order: the fence falls after what it fences.
 pub(crate) struct Service {
+    dns64: Resolver,
     datapath: Handle,
     network: Network,
     options: Options,
@@ -58,11 +60,14 @@ impl Service {
             listen_port: options.listen_port,
         };
         let datapath = datapath::start(start).await.map_err(|error| Error::Datapath(error.to_string()))?;
-        Ok(Self { datapath, network, options, plan, config, machine })
+        let mut dns64 = Resolver::default();
+        dns64.follow(&config.gateway).await;
+        Ok(Self { dns64, datapath, network, options, plan, config, machine })
     }
 
     /// Takes everything down; what it ran on.
     pub(crate) async fn stop(self) -> (Options, Config) {
+        drop(self.dns64);
         // First the packets, then the fence.
         self.datapath.stop().await;
         drop(self.network);
@@ -90,10 +95,14 @@ impl Service {
     pub(crate) async fn withdraw(&mut self) {
         self.config.gateway.peers.clear();
         self.apply_to_datapath().await;
+        self.dns64.follow(&self.config.gateway).await;
     }
 
     /// Notices what others did to this machine's network: puts our rules back, and looks at its addresses.
     pub(crate) async fn look_around(&mut self) {
+        if self.dns64.needs_care() {
+            self.dns64.follow(&self.config.gateway).await;
+        }
         if let Err(error) = self.network.keep() {
             tracing::error!("peers can reach services on this machine: {}", error.line());
         }
@@ -146,6 +155,10 @@ impl Service {
         &self.plan.outside
     }
 
+    pub(crate) fn dns64(&self) -> &Resolver {
+        &self.dns64
+    }
+
     pub(crate) fn interface(&self) -> &str {
         &self.plan.name
     }
@@ -164,6 +177,7 @@ impl Service {
         self.config = config;
         if changed {
             self.apply_to_datapath().await;
+            self.dns64.follow(&self.config.gateway).await;
         }
         Ok(())
     }

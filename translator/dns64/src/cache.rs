@@ -104,6 +104,12 @@ impl Cache {
         Seen::new(&entry.outcome, NameRef::trusted(&entry.name), u32::try_from(age_secs).unwrap_or(u32::MAX))
     }
 
+    /// What was found, and since when it is there.
+    pub fn kept(&self, slot: Slot) -> (&Outcome, u64) {
+        let entry = &self.entries[slot.0 as usize];
+        (&entry.outcome, entry.came_ms)
+    }
+
     /// Keeps `outcome` for as long as it says; one that is not to be used again is not kept (RFC 1035 §3.2.1: TTL 0).
     pub fn insert(&mut self, now_ms: u64, key: Key<'_>, outcome: Outcome) {
         let lifetime = outcome.lifetime(key.name, key.rtype);

@@ -94,7 +94,7 @@ fn leads_away(record: &Record, name: NameRef<'_>) -> bool {
 }
 
 /// The name that a DNAME record makes of `name` (RFC 6672 §2.2).
-pub(crate) fn substitute(dname: &Record, name: NameRef<'_>) -> Option<Name> {
+pub fn substitute(dname: &Record, name: NameRef<'_>) -> Option<Name> {
     let mut target = dname.as_ref().target()?.to_name();
     let above = dname.owner.as_ref().label_count();
     let labels: Vec<_> = name.labels().take(name.label_count() - above).collect();

@@ -88,6 +88,11 @@ pub struct View<'p> {
 }
 
 impl<'p> View<'p> {
+    /// The policy itself.
+    pub fn policy(&self) -> &'p Policy {
+        self.policy
+    }
+
     /// Whether this client gets no addresses made at all.
     pub fn is_empty(&self) -> bool {
         self.applicable == 0

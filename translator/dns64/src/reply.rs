@@ -1,7 +1,6 @@
 //! An answer to a client, and how it becomes a message.
 
-use crate::codes::{CLASS_IN, Ede, Rcode, RecordType};
-use crate::name::NameRef;
+use crate::codes::{Ede, Rcode, RecordType};
 use crate::outcome::{Security, Seen};
 use crate::policy::View;
 use crate::synth::{NO_HEALTHY_PREFIX_SECS, aaaa_address, for_each_synthetic};
@@ -264,22 +263,4 @@ pub fn write_wrong(wrong: NoQuery, out: &mut Vec<u8>) -> bool {
     }
     writer.finish(flags & (flag::OPCODE | flag::RECURSION_DESIRED) | rcode.0 & 0xf);
     true
-}
-
-/// A question to an upstream, in `out`.
-pub fn write_question(out: &mut Vec<u8>, id: u16, name: NameRef<'_>, rtype: RecordType, dnssec: Dnssec) {
-    let mut writer = Writer::new(out, id);
-    writer.question(name, rtype, CLASS_IN);
-    writer.opt(LARGEST_UDP, 0, dnssec.records, None);
-    let checking = if dnssec.unchecked { flag::CHECKING_DISABLED } else { 0 };
-    writer.finish_question(flag::RECURSION_DESIRED | checking);
-}
-
-/// What an upstream is asked about DNSSEC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Dnssec {
-    /// Send signatures and proofs (DO).
-    pub records: bool,
-    /// Do not validate (CD).
-    pub unchecked: bool,
 }

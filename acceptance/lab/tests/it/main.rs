@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod dns64_cases;
 mod documents;
 mod egress;
 mod examples;
