@@ -17,6 +17,7 @@ mod tcp;
 mod udp;
 mod upstream;
 mod validator;
+mod waiting;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::rc::Rc;

@@ -10,6 +10,7 @@ mod cache;
 mod chain;
 mod codes;
 pub mod dnssec;
+pub mod drive;
 mod local;
 mod name;
 mod outcome;

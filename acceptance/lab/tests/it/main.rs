@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod dns64_cases;
+mod dns64_health;
 mod documents;
 mod egress;
 mod examples;

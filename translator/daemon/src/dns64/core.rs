@@ -20,6 +20,7 @@ use super::random::Random;
 use super::resolver::Flights;
 use super::upstream::Pool;
 use super::validator::Zones;
+use super::waiting::Waiting;
 
 /// What one configuration means; replaced as a whole.
 pub(super) struct Settings {
@@ -33,6 +34,7 @@ pub(super) struct Core {
     pub(super) cache: RefCell<Cache>,
     limiter: RefCell<Limiter>,
     pub(super) flights: RefCell<Flights>,
+    pub(super) waiting: Rc<Waiting>,
     pub(super) counters: Arc<Counters>,
     pub(super) random: Rc<Random>,
     healthy: Cell<Healthy>,
@@ -58,6 +60,7 @@ impl Core {
             cache: RefCell::new(Cache::new(limits, random.u64())),
             limiter: RefCell::new(Limiter::new(rate)),
             flights: RefCell::default(),
+            waiting: Rc::default(),
             counters,
             random,
             healthy: Cell::new(Healthy::ALL),

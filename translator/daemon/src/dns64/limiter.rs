@@ -78,7 +78,8 @@ impl Bucket {
     }
 }
 
-fn who(client: IpAddr) -> u128 {
+/// The same for all addresses of an IPv6 client's /64.
+pub(super) fn who(client: IpAddr) -> u128 {
     match client.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits() & !u128::from(u64::MAX),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dns64::{
     Ede, Key, Local, MOST_ALIASES, Message, Name, Outcome, Query, Rcode, Record, RecordType, Reply, Security, Seen,
-    Transport, Verdict, decide, follow, local, ptr_reply,
+    Step, Transport, Verdict, decide, follow, local, ptr_reply,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
@@ -188,7 +188,12 @@ impl Core {
                 Ok(message) => message,
                 Err(ede) => return Outcome::failure(ede),
             };
-            let Ok(step) = follow(&message, asked.as_ref(), rtype) else { return Outcome::failure(Ede::INVALID_DATA) };
+            let Ok(mut step) = follow(&message, asked.as_ref(), rtype) else {
+                return Outcome::failure(Ede::INVALID_DATA);
+            };
+            // A proof is about one zone: an answer about several need not have that of the last.
+            step.is_open =
+                step.is_open || validator.is_some() && step.end != asked && is_unproven(&message, rtype, &step);
             if let Some(validator) = &mut validator {
                 let found = validator.validate(&message, rtype, &step).await;
                 security = Some(worse(security, found));
@@ -202,6 +207,12 @@ impl Core {
         }
         Outcome::failure(Ede::INVALID_DATA)
     }
+}
+
+/// Nothing there, and nothing that says so with a signature.
+fn is_unproven(message: &Message, rtype: RecordType, step: &Step) -> bool {
+    let is_proof = |record: &Record| matches!(record.rtype, RecordType::NSEC | RecordType::NSEC3);
+    !step.answers.iter().any(|record| record.rtype == rtype) && !message.authority.iter().any(is_proof)
 }
 
 fn arrived(answer: Rc<Answer>) -> Flight {

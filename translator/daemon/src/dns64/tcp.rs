@@ -141,9 +141,17 @@ async fn read(core: &Rc<Core>, reader: OwnedReadHalf, client: IpAddr, answers: m
             Handled::Answered => answers.try_send((answer, permit)).ok()?,
             Handled::Dropped => return None,
             Handled::Later => {
+                let place = loop {
+                    match core.waiting.place(client) {
+                        Some(place) => break place,
+                        // The client's other questions come first.
+                        None => sleep(Duration::from_millis(20)).await,
+                    }
+                };
                 let (core, answers) = (Rc::clone(core), answers.clone());
                 tokio::task::spawn_local(async move {
                     let answer = core.answer(client, Transport::Tcp, question).await;
+                    drop(place);
                     // There is room for every permit; but the connection may have ended.
                     let _ = answers.try_send((answer, permit));
                 });

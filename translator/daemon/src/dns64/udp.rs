@@ -3,20 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use dns64::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::batch::Batch;
 use super::core::{Core, Handled};
 use super::counters::count;
+use super::waiting::Place;
 
-/// Questions of one listener that wait for upstreams; more are dropped, and asked again by who wants to know.
-const MOST_WAITING: usize = 2_048;
 /// A burst of this size is not lost while an answer is being validated.
 const BUFFER: usize = 1 << 20;
 
@@ -39,12 +36,11 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
 /// Answers until the task is aborted.
 pub(super) async fn serve(core: Rc<Core>, socket: std::net::UdpSocket) -> io::Result<()> {
     let socket = Rc::new(UdpSocket::from_std(socket)?);
-    let waiting = Arc::new(Semaphore::new(MOST_WAITING));
     let mut batch = Batch::new();
     loop {
         socket.readable().await?;
         match socket.try_io(Interest::READABLE, || batch.receive(&*socket)) {
-            Ok(()) => answer(&core, &socket, &waiting, &mut batch),
+            Ok(()) => answer(&core, &socket, &mut batch),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             // An ICMP error about an answer that nobody waits for.
             Err(error) => tracing::debug!("dns64: {error}"),
@@ -54,7 +50,7 @@ pub(super) async fn serve(core: Rc<Core>, socket: std::net::UdpSocket) -> io::Re
     }
 }
 
-fn answer(core: &Rc<Core>, socket: &Rc<UdpSocket>, waiting: &Arc<Semaphore>, batch: &mut Batch) {
+fn answer(core: &Rc<Core>, socket: &Rc<UdpSocket>, batch: &mut Batch) {
     let settings = core.settings();
     for index in 0..batch.len() {
         let Some(client) = batch.client(index) else { continue };
@@ -68,18 +64,19 @@ fn answer(core: &Rc<Core>, socket: &Rc<UdpSocket>, waiting: &Arc<Semaphore>, bat
             Handled::Dropped => answer.clear(),
             Handled::Later => {
                 answer.clear();
-                let Ok(permit) = Arc::clone(waiting).try_acquire_owned() else {
+                // Dropped, and asked again by who wants to know.
+                let Some(place) = core.waiting.place(client.ip()) else {
                     count(&core.counters.overloaded);
                     continue;
                 };
-                later(core, socket, client, question.to_vec(), permit);
+                later(core, socket, client, question.to_vec(), place);
             }
         }
     }
     batch.send(&**socket);
 }
 
-fn later(core: &Rc<Core>, socket: &Rc<UdpSocket>, client: SocketAddr, question: Vec<u8>, permit: OwnedSemaphorePermit) {
+fn later(core: &Rc<Core>, socket: &Rc<UdpSocket>, client: SocketAddr, question: Vec<u8>, place: Place) {
     let (core, socket) = (Rc::clone(core), Rc::clone(socket));
     tokio::task::spawn_local(async move {
         let answer = core.answer(client.ip(), Transport::Udp, question).await;
@@ -87,6 +84,6 @@ fn later(core: &Rc<Core>, socket: &Rc<UdpSocket>, client: SocketAddr, question: 
             // A full queue is a lost datagram; the client asks again.
             let _ = socket.try_send_to(&answer, client);
         }
-        drop(permit);
+        drop(place);
     });
 }

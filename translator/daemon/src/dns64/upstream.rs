@@ -25,8 +25,8 @@ use https::Https;
 use stream::{Dial, Stream};
 use tls::Tls;
 
-/// Sockets for questions at one time; below what a process may have open anyway (1 024).
-const MOST_SOCKETS: usize = 400;
+/// Sockets for questions at one time; with the clients' connections below what a process may have open (1 024).
+const MOST_SOCKETS: usize = 600;
 /// A server that failed so often in a row is asked last, for [`REST`].
 const FAILURES: u32 = 3;
 const REST: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it, and says where")]
 
 mod commands;
+mod dns64;
 mod lifecycle;
 mod namespace;
 mod reload;
