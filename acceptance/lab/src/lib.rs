@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod binaries;
+pub mod bind;
 mod directory;
 pub mod dns64;
 pub mod host;

@@ -1,6 +1,7 @@
 //! The Debian packages the lab and the tests need: only the missing ones are installed, and what is installed is said
 //! first.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -19,7 +20,7 @@ pub enum Purpose {
 }
 
 /// A package and the program of it that the lab runs; a file for one that has none.
-const LAB: [(&str, &str); 11] = [
+const LAB: [(&str, &str); 13] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("conntrack", "conntrack"),
@@ -29,6 +30,8 @@ const LAB: [(&str, &str); 11] = [
     ("curl", "curl"),
     ("dnsmasq-base", "dnsmasq"),
     ("bind9-dnsutils", "dig"),
+    ("bind9", "named"),
+    ("bind9-utils", "dnssec-signzone"),
     ("python3", "python3"),
     ("util-linux", "nsenter"),
 ];
@@ -80,6 +83,41 @@ pub fn install(purpose: Purpose, mut say: impl FnMut(&str)) -> Result<()> {
     let still: Vec<_> = self::missing(purpose);
     ensure!(still.is_empty(), "installed, and still on no path: what {} should bring; reinstall them", still.join(" "));
     Ok(())
+}
+
+/// A package's files in a directory of the target directory: for a package that, installed, would change how this machine
+/// works. Fetched once.
+///
+/// # Errors
+/// There is no `apt-get` here, or nothing to fetch it from.
+pub fn unpacked(package: &str) -> Result<PathBuf> {
+    let place = target_directory()?.join("packages").join(package);
+    if place.join("usr").exists() {
+        return Ok(place);
+    }
+    // Beside its place and then moved there: two tests may want it at the same time.
+    let parent = place.parent().context("a directory of its own")?;
+    std::fs::create_dir_all(parent)?;
+    let fetched = tempfile::tempdir_in(parent)?;
+    let run = |program: &str, words: &[&str]| -> Result<()> {
+        let output = Command::new(program).args(words).current_dir(fetched.path()).output()?;
+        ensure!(output.status.success(), "{program} {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    };
+    run("apt-get", &["download", "--quiet=2", package])?;
+    run("sh", &["-c", "dpkg-deb --extract ./*.deb files"])?;
+    match std::fs::rename(fetched.path().join("files"), &place) {
+        Err(_) if place.join("usr").exists() => {}
+        moved => moved?,
+    }
+    Ok(place)
+}
+
+/// Where cargo puts what it builds with this profile.
+fn target_directory() -> Result<PathBuf> {
+    let this = std::env::current_exe().context("/proc is not mounted")?;
+    let found = this.ancestors().find(|directory| directory.join("deps").is_dir()).map(Path::to_owned);
+    found.with_context(|| format!("{} is in no target directory", this.display()))
 }
 
 fn apt(words: &[&str]) -> Result<()> {

@@ -12,6 +12,7 @@ mod hosts;
 mod life;
 mod membership;
 mod mistakes;
+mod names;
 mod path_mtu;
 mod small_links;
 mod standalone;

@@ -171,7 +171,7 @@ impl Config {
             upstreams: dns64.upstreams.clone(),
             upstream_timeout: UPSTREAM_TIMEOUT,
             random_case: true,
-            trust_anchors: Anchor::root(),
+            trust_anchors: anchors_of(dns64)?,
             access: AddressList::of(nets),
             rate: Some(Rate::DEFAULT),
             cache: Limits::default(),
@@ -180,6 +180,16 @@ impl Config {
             probe: None,
         }))
     }
+}
+
+/// The root's, and those that the document adds.
+fn anchors_of(dns64: &contract::Dns64) -> Result<Vec<Anchor>, String> {
+    let parse = |anchor: &contract::TrustAnchor| {
+        let text = anchor.to_string();
+        text.parse().map_err(|error| format!("dns64.trust_anchors: {text:?}: {error}"))
+    };
+    let added: Vec<Anchor> = dns64.trust_anchors.iter().map(parse).collect::<Result<_, String>>()?;
+    Ok([Anchor::root(), added].concat())
 }
 
 /// Without the keys of later versions, which a reader of the document ignores.
@@ -197,7 +207,7 @@ fn known(mut policy: Value) -> Value {
         "break_dnssec",
         "cache",
     ];
-    const OF_PREFIX: [&str; 5] = ["prefix", "suffix", "mapped", "clients", "exclude"];
+    const OF_PREFIX: [&str; 6] = ["prefix", "suffix", "mapped", "clients", "exclude", "recursive_only"];
     if let Value::Object(map) = &mut policy {
         map.retain(|key, _| KEYS.contains(&key.as_str()));
         let prefixes = map.get_mut("prefixes").and_then(Value::as_array_mut);
