@@ -38,6 +38,18 @@ provider "hetznat" {
 # The Raspberry Pi. With `public_key = "…"` from `hetznat-translator keygen`, its private key never leaves it.
 resource "hetznat_gateway" "home" {
   name = "home"
+
+  # Two servers outside see one socket at the same port, and no second NAT stands behind the gateway's.
+  egress = "shared"
+
+  policy {
+    denied_ports = ["tcp/25", "tcp/465"]
+  }
+
+  # For servers with dns = "gateway". No change of this block touches a server.
+  dns64 {
+    upstreams = ["tls://1.1.1.1#cloudflare-dns.com", "tls://9.9.9.9#dns.quad9.net"]
+  }
 }
 
 resource "hetznat_peer" "server" {
