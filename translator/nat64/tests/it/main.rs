@@ -28,6 +28,8 @@ mod limits;
 #[cfg(test)]
 mod mappings;
 #[cfg(test)]
+mod merged;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod mss;

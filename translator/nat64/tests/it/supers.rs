@@ -26,7 +26,7 @@ pub(crate) fn make_partial(bytes: &mut [u8]) {
     bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
-fn cut(bytes: &[u8], offload: Offload) -> Vec<Vec<u8>> {
+pub(crate) fn cut(bytes: &[u8], offload: Offload) -> Vec<Vec<u8>> {
     let mut buffer = bytes.to_vec();
     let end = buffer.len();
     let mut packet = Packet::new(&mut buffer, 0..end);
@@ -36,13 +36,13 @@ fn cut(bytes: &[u8], offload: Offload) -> Vec<Vec<u8>> {
     parts
 }
 
-fn offload(kind: SegmentKind, size_bytes: u16) -> Offload {
+pub(crate) fn offload(kind: SegmentKind, size_bytes: u16) -> Offload {
     Offload { checksum: Checksum::Partial, segments: Some(Segments { kind, size_bytes }) }
 }
 
 /// DF and identification of a short last part follow its own length when it is translated alone (RFC 7915 §5.1); as
 /// part of a super-packet it shares those of the others. Everything else is the same.
-fn without_fragmentation(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn without_fragmentation(bytes: &[u8]) -> Vec<u8> {
     if bytes[0] >> 4 == 6 {
         return bytes.to_vec();
     }
@@ -50,7 +50,7 @@ fn without_fragmentation(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Two engines of one seed with the same session; its outside endpoint.
-fn twins(inner: &str, remote: &str, kind: SegmentKind) -> (Lab, Lab, String) {
+pub(crate) fn twins(inner: &str, remote: &str, kind: SegmentKind) -> (Lab, Lab, String) {
     let (mut one, mut two) = (Lab::new(), Lab::new());
     let opening = match kind {
         SegmentKind::Tcp => tcp(inner, remote, "S"),
@@ -82,7 +82,7 @@ fn check(side: Side, bytes: &[u8], offload: Offload, (mut one, mut two): (Lab, L
     assert_eq!((one.outgoing.packets, one.incoming.packets), (two.outgoing.packets, two.incoming.packets));
 }
 
-fn whole(from: &str, to: &str, kind: SegmentKind, flags: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn whole(from: &str, to: &str, kind: SegmentKind, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = match kind {
         SegmentKind::Udp => udp(from, to, payload),
         SegmentKind::Tcp => {
