@@ -3,15 +3,52 @@
 //! Peers have one length per family in practice (/64 and /32), so a hash map per length beats a trie.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+/// A map that is looked into for every packet, by keys that nobody outside chooses: prefixes of the operator, and our own
+/// random session indices. Collisions cannot be made, so the hash need not be a secret.
+pub(crate) type Map<K, T> = HashMap<K, T, BuildHasherDefault<Spread>>;
+
+/// Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4): the upper bits depend on all of the key.
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+impl Spread {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(32) ^ word).wrapping_mul(Self::GOLDEN);
+    }
+}
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        // The map takes its place from the lower bits and compares the upper ones first.
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.add(u64::from(*byte)));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.add(u64::from(word));
+    }
+
+    fn write_u128(&mut self, word: u128) {
+        self.add(word as u64);
+        self.add((word >> 64) as u64);
+    }
+}
+
 /// Prefixes and their owners.
 pub(crate) struct Routes<T> {
     /// Longest first: a /64 inside a /48 would otherwise never match.
-    v4: Vec<(u8, HashMap<u32, T>)>,
-    v6: Vec<(u8, HashMap<u128, T>)>,
+    v4: Vec<(u8, Map<u32, T>)>,
+    v6: Vec<(u8, Map<u128, T>)>,
 }
 
 impl<T: Copy + PartialEq> Routes<T> {
@@ -46,22 +83,22 @@ impl<T: Copy + PartialEq> Routes<T> {
     }
 }
 
-fn of_length<K, T>(table: &mut Vec<(u8, HashMap<K, T>)>, len: u8) -> &mut HashMap<K, T> {
+fn of_length<K, T>(table: &mut Vec<(u8, Map<K, T>)>, len: u8) -> &mut Map<K, T> {
     let at = table.partition_point(|&(other, _)| other > len);
     if table.get(at).is_none_or(|&(other, _)| other != len) {
-        table.insert(at, (len, HashMap::new()));
+        table.insert(at, (len, Map::default()));
     }
     &mut table[at].1
 }
 
-fn forget<K, T: PartialEq>(table: &mut Vec<(u8, HashMap<K, T>)>, owner: T) {
+fn forget<K, T: PartialEq>(table: &mut Vec<(u8, Map<K, T>)>, owner: T) {
     for (_, prefixes) in table.iter_mut() {
         prefixes.retain(|_, other| *other != owner);
     }
     table.retain(|(_, prefixes)| !prefixes.is_empty());
 }
 
-fn find<K: std::hash::Hash + Eq, T: Copy>(table: &[(u8, HashMap<K, T>)], network: impl Fn(u8) -> K) -> Option<T> {
+fn find<K: std::hash::Hash + Eq, T: Copy>(table: &[(u8, Map<K, T>)], network: impl Fn(u8) -> K) -> Option<T> {
     table.iter().find_map(|(len, prefixes)| prefixes.get(&network(*len)).copied())
 }
 
@@ -87,6 +124,25 @@ mod tests {
 
     fn check(routes: &Routes<char>, address: &str, owner: Option<char>) {
         assert_eq!(routes.lookup(address.parse().unwrap()), owner, "{address}");
+    }
+
+    #[test]
+    fn neighbouring_prefixes_and_indices_spread() {
+        let places = |words: &mut dyn Iterator<Item = Spread>| {
+            words.map(|spread| spread.finish() & 0xff).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        let hashed = |write: &dyn Fn(&mut Spread)| {
+            let mut spread = Spread::default();
+            write(&mut spread);
+            spread
+        };
+
+        let networks =
+            places(&mut (0..256_u128).map(|n| hashed(&|spread| spread.write_u128(0x2001_0db8 << 96 | n << 64))));
+        let indices = places(&mut (0..256_u32).map(|n| hashed(&|spread| spread.write_u32(n << 8))));
+
+        // 256 keys thrown at random fill 162 of 256 places.
+        assert!(networks > 120 && indices > 120, "{networks} {indices}");
     }
 
     #[test]

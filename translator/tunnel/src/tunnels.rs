@@ -3,7 +3,7 @@
 //! Invariant: `routes` and `sessions` name only peers that exist; a session index belongs to the peer whose noise core
 //! reserved it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -21,7 +21,7 @@ use crate::buffer::{Datagram, Pool};
 use crate::drops::{DropReason, Drops};
 use crate::inner::Inner;
 use crate::peer::{Identity, Incoming, Outgoing, Peer, PeerConfig, PeerStats};
-use crate::routes::Routes;
+use crate::routes::{Map, Routes};
 
 /// WireGuard's timers are good to a quarter of a second.
 const TICK: Duration = Duration::from_millis(250);
@@ -89,7 +89,7 @@ pub struct Transmit {
 #[derive(Default)]
 struct Outbox {
     /// Our session indices, which peers put into their messages.
-    sessions: HashMap<u32, PeerId>,
+    sessions: Map<u32, PeerId>,
     transmits: VecDeque<Transmit>,
     drops: Drops,
 }

@@ -146,9 +146,8 @@ impl Path {
                 Read::Broken(error) => return Err(DatapathError::TunRead(error)),
             }
             self.collect_made()?;
-            if self.tunnels.transmits().len() >= RUN {
-                self.transmit();
-            }
+            // What is left over waits for the next frame, which may fill its run.
+            self.transmit(RUN);
         }
         self.flush()
     }
@@ -185,7 +184,7 @@ impl Path {
     /// Sends what the engine made by itself, and every datagram that is ready, as far as the socket has room.
     pub(super) fn flush(&mut self) -> Result<(), DatapathError> {
         self.collect_made()?;
-        self.transmit();
+        self.transmit(1);
         Ok(())
     }
 
@@ -210,9 +209,10 @@ impl Path {
         self.outlet.write(&mut self.drops, Packet::new(&mut self.frame, HEADROOM..end))
     }
 
-    fn transmit(&mut self) {
+    /// Sends as long as `least` datagrams wait, and there is room.
+    fn transmit(&mut self, least: usize) {
         self.is_blocked = false;
-        while !self.tunnels.transmits().is_empty() {
+        while self.tunnels.transmits().len() >= least {
             match self.socket.send(self.tunnels.transmits()) {
                 Sent::Done => {}
                 Sent::Failed { to, datagrams, error } => {
