@@ -139,6 +139,49 @@ fn datagrams_that_waited_together_arrive_in_order_and_cost_a_few_packets() {
     });
 }
 
+/// Ten sends of forty datagrams of 1200 bytes each (`UDP_SEGMENT`), numbered; both ends do the same, the server second.
+const DATAGRAMS: &str = "
+import socket, sys
+to = sys.argv[1:]
+s = socket.socket(socket.AF_INET6 if to else socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(17, 103, 1200)
+s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE: nothing is lost at the ends
+s.settimeout(20)
+s.bind(('', 4000))
+def send(peer):
+    for base in range(0, 400, 40):
+        s.sendto(b''.join(n.to_bytes(2, 'big') * 600 for n in range(base, base + 40)), peer)
+def receive():
+    seen = [s.recvfrom(2000) for _ in range(400)]
+    assert [data for data, _ in seen] == [n.to_bytes(2, 'big') * 600 for n in range(400)]
+    return seen[0][1]
+if to:
+    send((to[0], 4000))
+    receive()
+    print('whole')
+else:
+    print('ready', flush=True)
+    send(receive())
+";
+
+#[test]
+fn datagrams_that_were_sent_together_stay_together_both_ways() {
+    on_router(|router| {
+        router.translate(&[])?;
+        let server = router.server.spawn("datagrams", &["python3", "-u", "-c", DATAGRAMS])?;
+        wait::until("the server", LIMIT, || Ok(server.log().contains("ready").then_some(())))?;
+
+        let said = router.client.run(&["python3", "-u", "-c", DATAGRAMS, &inside(SERVER)])?;
+
+        assert_eq!(said.trim(), "whole", "{}", server.log());
+        let (packets, bytes) = frames(router)?;
+        assert!(bytes > 1_900_000, "{bytes} bytes");
+        // In and out again, each way: 1600 frames if they were cut.
+        assert!(packets < 150, "{bytes} bytes in {packets} frames");
+        Ok(())
+    });
+}
+
 #[test]
 fn every_hop_answers_when_the_hop_limit_ends_there() {
     on_router(|router| {
