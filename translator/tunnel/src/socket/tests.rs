@@ -135,7 +135,7 @@ async fn what_the_kernel_refuses_to_cut_goes_one_by_one() {
 #[tokio::test]
 async fn datagrams_that_cannot_be_sent_are_counted_and_gone() {
     let mut pair = Pair::new();
-    // The unspecified address with a scope of no interface: nowhere to go.
+    // The link of an interface that does not exist.
     let nowhere = SocketAddrV6::new("fe80::1".parse().unwrap(), 1, 0, u32::MAX);
     pair.queue(nowhere, &[100, 100]);
     pair.left.writable().await.unwrap();
