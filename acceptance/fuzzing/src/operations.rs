@@ -6,7 +6,8 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use nat64::{
-    Config, ErrorSource4, Filtering, Hairpinning, Lifetimes, Pool4, Protocol, Refresh, Side, StaticMapping, Unsolicited,
+    Config, ErrorSource4, Filtering, Hairpinning, Lifetimes, Pool4, Pooling, Protocol, Refresh, Side, StaticMapping,
+    TrafficClass, UdpWithoutChecksum, Unsolicited,
 };
 use packet::{Layout, Offload, SegmentKind, Segments, protocol};
 
@@ -243,6 +244,9 @@ fn settings(bench: &mut Bench, script: &mut Script<'_>) -> Step {
         hairpinning: if switches & 4 == 0 { Hairpinning::On } else { Hairpinning::Off },
         unsolicited: [Unsolicited::HoldSyns, Unsolicited::Silent, Unsolicited::Answer]
             [usize::from(switches >> 3 & 3) % 3],
+        pooling: if places & 8 == 0 { Pooling::Paired } else { Pooling::SoftlyPaired },
+        traffic_class: if sizes & 1 == 0 { TrafficClass::COPIED } else { TrafficClass::always(0) },
+        udp_without_checksum: if sizes & 4 == 0 { UdpWithoutChecksum::Computed } else { UdpWithoutChecksum::Dropped },
         refresh: if switches & 0x20 == 0 { Refresh::BothSides } else { Refresh::InsideOnly },
         own_addresses: if switches & 0x40 == 0 { Vec::new() } else { vec![*at4(REMOTES[0]).ip()] },
         allow: if switches & 0x80 == 0 { Vec::new() } else { vec!["10.0.0.0/8".parse().expect("a prefix")] },

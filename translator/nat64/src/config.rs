@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use contract::Pool6;
 use ipnet::Ipv4Net;
+use packet::Family;
 
+use crate::network::Network;
 use crate::prefixes;
 use crate::timers::Lifetimes;
 use crate::tuple::Protocol;
@@ -47,6 +49,16 @@ pub struct Config {
     pub filtering: Filtering,
     /// Whether peers reach one another through pool4.
     pub hairpinning: Hairpinning,
+    /// Traffic class of the IPv6 packets made of IPv4 packets (RFC 7915 §4.1).
+    pub traffic_class: TrafficClass,
+    /// TOS of the IPv4 packets made of IPv6 packets (RFC 7915 §5.1).
+    pub tos: TrafficClass,
+    /// Whether the engine makes ICMP errors.
+    pub own_errors: OwnErrors,
+    /// What becomes of UDP over IPv4 without checksum.
+    pub udp_without_checksum: UdpWithoutChecksum,
+    /// Whether a client may have several addresses of pool4.
+    pub pooling: Pooling,
     /// Whether SYNs announce no larger segments than `mtu6` and `mtu4` carry.
     pub clamp_mss: MssClamping,
     /// What the outside hears when it sends what nobody inside waits for.
@@ -102,6 +114,64 @@ pub enum ErrorSource4 {
     ///
     /// RFC 6791 §3.1: private addresses are lost where sources are checked.
     Pool(Vec<Ipv4Addr>),
+}
+
+/// What becomes of the eight bits that IPv4 calls TOS and IPv6 traffic class, when a packet is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrafficClass {
+    kept: u8,
+    set: u8,
+}
+
+impl TrafficClass {
+    /// They are copied, congestion included.
+    pub const COPIED: Self = Self { kept: 0xff, set: 0 };
+
+    /// They are ignored, congestion included: this stands in their place.
+    pub const fn always(class: u8) -> Self {
+        Self { kept: 0, set: class }
+    }
+
+    #[inline(always)]
+    pub(crate) const fn of(self, class: u8) -> u8 {
+        class & self.kept | self.set
+    }
+}
+
+impl Default for TrafficClass {
+    fn default() -> Self {
+        Self::COPIED
+    }
+}
+
+/// Whether the engine makes ICMP errors (RFC 7915 §4.4, §5.4). Those of others are translated either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnErrors {
+    /// It does, at a limited rate for each receiver.
+    #[default]
+    Limited,
+    /// It makes none. Whoever sends what is too long for the next link does not hear of it.
+    Off,
+}
+
+/// What becomes of UDP over IPv4 without checksum on its way to IPv6 (RFC 7915 §4.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UdpWithoutChecksum {
+    /// It gets one.
+    #[default]
+    Computed,
+    /// It is dropped, and leaves an [`Event`](crate::Event) where those are collected.
+    Dropped,
+}
+
+/// Whether a client keeps to one address of pool4 (RFC 7857 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// It does: when that has no ports left, new mappings of the client are refused.
+    #[default]
+    Paired,
+    /// As long as that has ports, and then it gets those of another ("soft-APP").
+    SoftlyPaired,
 }
 
 /// Who may send to a mapping (RFC 4787 §5, RFC 6146 §3.5).
@@ -254,6 +324,15 @@ impl Default for Limits {
 }
 
 impl Config {
+    /// The traffic class of what a packet becomes. Where the family stays, it stays.
+    pub(crate) fn traffic_class(&self, network: &Network, after: Family) -> u8 {
+        match (network.family, after) {
+            (Family::V4, Family::V6) => self.traffic_class.of(network.traffic_class),
+            (Family::V6, Family::V4) => self.tos.of(network.traffic_class),
+            (Family::V4, Family::V4) | (Family::V6, Family::V6) => network.traffic_class,
+        }
+    }
+
     /// The nearest configuration that the protocols allow.
     pub(crate) fn possible(self) -> Self {
         let lifetimes = self.lifetimes.possible();
@@ -281,6 +360,11 @@ impl Default for Config {
             denied_ports: Vec::new(),
             filtering: Filtering::default(),
             hairpinning: Hairpinning::default(),
+            traffic_class: TrafficClass::COPIED,
+            tos: TrafficClass::COPIED,
+            own_errors: OwnErrors::default(),
+            udp_without_checksum: UdpWithoutChecksum::default(),
+            pooling: Pooling::default(),
             clamp_mss: MssClamping::default(),
             unsolicited: Unsolicited::default(),
             refresh: Refresh::default(),

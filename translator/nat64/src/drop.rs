@@ -110,6 +110,8 @@ drop_reasons! {
     FragmentsTooMany => "fragments_too_many",
     /// A datagram, counted once, of which fragments were still missing when its time was over.
     FragmentsIncomplete => "fragments_incomplete",
+    /// UDP over IPv4 without checksum, which the operator wants to be dropped (RFC 7915 §4.5).
+    UdpWithoutChecksum => "udp_without_checksum",
     /// Neither TCP, UDP nor ICMP of the right family.
     ProtocolNotSupported => "protocol_not_supported",
     /// An ICMP type or code that has no counterpart (RFC 7915 §4.2, §5.2).

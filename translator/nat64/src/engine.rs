@@ -5,6 +5,7 @@
 //! until all that may refuse it has spoken, so that an ICMP error can quote it.
 
 mod answers;
+mod checksum;
 mod fragmented;
 mod hairpin;
 mod hit;
@@ -249,7 +250,7 @@ impl Engine {
         let carried = identification::carried(network, train, wire_len);
         let identification = carried.unwrap_or_else(|| self.identifications.take(*destination, packets));
         let addresses = Addresses::V4 { source: outer.address, destination: *destination };
-        let new = NewHeader { identification, wire_len };
+        let new = NewHeader { traffic_class: self.config.traffic_class(network, Family::V4), identification, wire_len };
         translate(packet, network, &transport, (addresses, Port::Source(outer.port)), new)?;
         self.clamp_mss(packet, network, &transport, network.family);
         self.stats.outgoing.count(packets, packet.len());
@@ -281,6 +282,7 @@ impl Engine {
             Some(peer) => Addresses::V4 { source: *source, destination: peer },
             None => Addresses::V6 { source: self.policy.prefixes.embed(prefix, *source), destination: inner.address },
         };
+        self.check_checksum(packet, arrival, &transport, addresses.family())?;
         let wire_len = size::on_the_wire(packet, network, &transport, addresses.family());
         let mtu = size::mtu_inside(&self.config, network, addresses.family());
         let fit = match train {
@@ -289,7 +291,8 @@ impl Engine {
         };
         let packets = size::packets(packet, network, &transport);
         let identification = network.identification;
-        let new = NewHeader { identification, wire_len };
+        let traffic_class = self.config.traffic_class(network, addresses.family());
+        let new = NewHeader { traffic_class, identification, wire_len };
         translate(packet, network, &transport, (addresses, Port::Destination(inner.port)), new)?;
         self.clamp_mss(packet, network, &transport, addresses.family());
         self.stats.incoming.count(packets, packet.len());

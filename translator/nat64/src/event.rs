@@ -7,7 +7,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 
 use crate::Protocol;
 use crate::config::EventLog;
-use crate::tuple::{Inner, Outer};
+use crate::tuple::{Inner, Outer, Remote};
 
 /// What happened to the BIB. The caller knows the time of day, and who the peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,13 @@ pub enum Event {
     Created(Binding),
     /// A BIB entry is gone.
     Ended(Binding),
+    /// A datagram from outside without checksum was dropped (RFC 7915 §4.5).
+    WithoutChecksum {
+        /// Where it came from.
+        source: SocketAddrV4,
+        /// Where it was to go to.
+        destination: SocketAddrV4,
+    },
     /// Nobody collected events: so many are missing here.
     Lost {
         /// How many.
@@ -54,14 +61,19 @@ impl Events {
     }
 
     pub(crate) fn created(&mut self, protocol: Protocol, inner: Inner, outer: Outer) {
-        self.push(Event::Created, protocol, inner, outer);
+        self.push(Event::Created(binding(protocol, inner, outer)));
     }
 
     pub(crate) fn ended(&mut self, protocol: Protocol, inner: Inner, outer: Outer) {
-        self.push(Event::Ended, protocol, inner, outer);
+        self.push(Event::Ended(binding(protocol, inner, outer)));
     }
 
-    fn push(&mut self, event: fn(Binding) -> Event, protocol: Protocol, inner: Inner, outer: Outer) {
+    pub(crate) fn without_checksum(&mut self, remote: Remote, outer: Outer) {
+        let source = SocketAddrV4::new(remote.address, remote.port);
+        self.push(Event::WithoutChecksum { source, destination: outer.into() });
+    }
+
+    fn push(&mut self, event: Event) {
         if self.log == EventLog::Off {
             return;
         }
@@ -70,7 +82,7 @@ impl Events {
             self.lost += 1;
             return;
         }
-        self.queue.push_back(event(Binding { protocol, inner: inner.into(), outer: outer.into() }));
+        self.queue.push_back(event);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
@@ -80,6 +92,10 @@ impl Events {
             None => None,
         }
     }
+}
+
+fn binding(protocol: Protocol, inner: Inner, outer: Outer) -> Binding {
+    Binding { protocol, inner: inner.into(), outer: outer.into() }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use packet::icmp::Icmp;
-use packet::{Checksum, Packet};
+use packet::{Checksum, Family, Packet};
 
 use crate::arrival::{FromInside, FromOutside};
 use crate::bib::BibIndex;
@@ -48,7 +48,7 @@ pub(crate) fn outgoing(
     let new = NewError {
         addresses: Addresses::V4 { source: router4.unwrap_or(outer.address), destination: source },
         router: router4.map(|_| arrival.source),
-        traffic_class: arrival.network.traffic_class,
+        traffic_class: config.traffic_class(&arrival.network, Family::V4),
         hop_limit: arrival.network.next_hop_limit(),
         quoted: Addresses::V4 { source, destination: outer.address },
         port: Port::Destination(outer.port),
@@ -91,7 +91,7 @@ pub(crate) fn incoming(
     };
     let new = NewError {
         addresses,
-        traffic_class: arrival.network.traffic_class,
+        traffic_class: config.traffic_class(&arrival.network, addresses.family()),
         hop_limit: arrival.network.next_hop_limit(),
         quoted,
         router: None,

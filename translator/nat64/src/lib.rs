@@ -51,8 +51,8 @@ mod xlat;
 pub use contract::{REGISTRY, Reach, SpecialPurpose, special_purpose};
 
 pub use config::{
-    Config, ErrorSource4, EventLog, Filtering, Hairpinning, Limits, MssClamping, Pool4, Reassembly, Refresh,
-    Unsolicited,
+    Config, ErrorSource4, EventLog, Filtering, Hairpinning, Limits, MssClamping, OwnErrors, Pool4, Pooling, Reassembly,
+    Refresh, TrafficClass, UdpWithoutChecksum, Unsolicited,
 };
 pub use drop::{DropReason, Verdict};
 pub use engine::Engine;

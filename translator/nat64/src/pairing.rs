@@ -1,7 +1,7 @@
 //! Paired pooling (RFC 4787 REQ-2, RFC 6146 §3.5.1.1): all mappings of an inside address share one outside address.
 //!
-//! Which one is drawn by hash. Remembered are only the clients that have another: because theirs was exhausted, because
-//! the pool has changed since, or because an operator said so. They keep it as long as they have a mapping there.
+//! The first one is drawn by hash. Where there are several addresses, clients keep theirs as long as they have a mapping,
+//! whatever becomes of the pool meanwhile, and whatever address an operator gives them by hand.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -28,12 +28,12 @@ impl Pairing {
         Self { key, pairs: Slab::new(), by_client: IndexTable::new() }
     }
 
-    /// The outside address that `client` has instead of the one drawn.
+    /// The outside address that `client` has.
     pub(crate) fn address(&self, client: Ipv6Addr) -> Option<Ipv4Addr> {
         self.find(client).map(|index| self.pairs[index].address)
     }
 
-    /// A mapping of `client` to an `address` that was not drawn begins.
+    /// A mapping of `client` begins; the `address` of the first one is the client's.
     pub(crate) fn add(&mut self, client: Ipv6Addr, address: Ipv4Addr) {
         if let Some(index) = self.find(client) {
             self.pairs[index].mappings += 1;
@@ -45,7 +45,7 @@ impl Pairing {
         self.by_client.insert(hash(key, client), index, |place| hash(key, pairs[place].client));
     }
 
-    /// Such a mapping ends.
+    /// A mapping ends.
     pub(crate) fn remove(&mut self, client: Ipv6Addr) {
         let Some(index) = self.find(client) else { return };
         self.pairs[index].mappings -= 1;

@@ -2,14 +2,15 @@
 //!
 //! A port keeps its class (system ports or not) and its parity where one is free (RFC 4787 REQ-3, REQ-4), cannot be
 //! predicted (RFC 6056), and is found in bounded time: a bitmap per address and protocol is searched from a keyed
-//! random place, 1024 words at the most, and not at all where nothing is free. Clients keep one address as long as it has
-//! ports (paired pooling, RFC 4787 REQ-2).
+//! random place, 1024 words at the most, and not at all where nothing is free. A client keeps one address (paired
+//! pooling, RFC 4787 REQ-2), and whether it gets another when that has no ports left is for the operator to say (RFC 7857
+//! §4).
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use crate::config::Pool4;
+use crate::config::{Pool4, Pooling};
 use crate::hash::SipKey;
 use crate::pairing::Pairing;
 use crate::tuple::{Inner, Outer, Protocol};
@@ -18,7 +19,8 @@ use crate::tuple::{Inner, Outer, Protocol};
 pub(crate) struct PortPool {
     key: SipKey,
     addresses: Vec<PoolAddress>,
-    /// Who has another address than the one drawn.
+    pooling: Pooling,
+    /// Who has which address, where there are several.
     pairing: Pairing,
     /// Makes every choice a new one, so that ports do not repeat (RFC 6056 §3.1).
     choices: u64,
@@ -46,7 +48,7 @@ const EVEN: u64 = 0x5555_5555_5555_5555;
 const FIRST_USER_PORT: u16 = 1024;
 
 impl PortPool {
-    pub(crate) fn new(key: SipKey, pool4: &[Pool4]) -> Self {
+    pub(crate) fn new(key: SipKey, pool4: &[Pool4], pooling: Pooling) -> Self {
         let mut parts: BTreeMap<Ipv4Addr, Vec<&Pool4>> = BTreeMap::new();
         for part in pool4 {
             parts.entry(part.address).or_default().push(part);
@@ -55,7 +57,7 @@ impl PortPool {
             address,
             ports: Protocol::ALL.map(|protocol| Ports::new(parts.iter().filter(|part| part.is_for(protocol)))),
         });
-        Self { key, addresses: addresses.collect(), pairing: Pairing::new(key), choices: 0 }
+        Self { key, addresses: addresses.collect(), pooling, pairing: Pairing::new(key), choices: 0 }
     }
 
     /// Whether packets to this address are ours.
@@ -71,8 +73,13 @@ impl PortPool {
         let words = [(address >> 64) as u64, address as u64];
         self.choices = self.choices.wrapping_add(1);
         let random = self.key.hash([words[0], words[1], u64::from(inner.port), self.choices]);
+        // An address that has no ports of this protocol at all cannot run out of them.
+        let has_ports = |index: &usize| self.addresses[*index].ports[protocol as usize].count > 0;
+        let is_bound = self.pooling == Pooling::Paired && paired.as_ref().is_some_and(has_ports);
         let (before, from) = self.addresses.split_at_mut(paired.unwrap_or(drawn));
-        let outer = from.iter_mut().chain(before).find_map(|pool| pool.allocate(protocol, inner.port, random))?;
+        let candidates = if is_bound { 1 } else { usize::MAX };
+        let mut pools = from.iter_mut().chain(before).take(candidates);
+        let outer = pools.find_map(|pool| pool.allocate(protocol, inner.port, random))?;
         self.pair(inner, outer);
         Some(outer)
     }
@@ -91,13 +98,13 @@ impl PortPool {
     pub(crate) fn release(&mut self, protocol: Protocol, inner: Inner, outer: Outer) {
         if let Some(index) = self.find(outer.address) {
             self.addresses[index].ports[protocol as usize].used.remove(outer.port);
-            if self.draw(inner) != Some(index) {
+            if self.addresses.len() > 1 {
                 self.pairing.remove(inner.address);
             }
         }
     }
 
-    /// The index of the address that a client gets first.
+    /// The index of the address that a client without mappings gets first.
     fn draw(&self, inner: Inner) -> Option<usize> {
         if self.addresses.len() == 1 {
             return Some(0);
@@ -108,7 +115,7 @@ impl PortPool {
     }
 
     fn pair(&mut self, inner: Inner, outer: Outer) {
-        if self.draw(inner) != self.find(outer.address) {
+        if self.addresses.len() > 1 {
             self.pairing.add(inner.address, outer.address);
         }
     }
@@ -229,7 +236,7 @@ mod tests {
 
     fn pool(parts: &[(Ipv4Addr, RangeInclusive<u16>)]) -> PortPool {
         let parts: Vec<_> = parts.iter().map(|(address, ports)| Pool4::new(*address, ports.clone())).collect();
-        PortPool::new(SipKey::from_seed(&[9; 32], 1), &parts)
+        PortPool::new(SipKey::from_seed(&[9; 32], 1), &parts, Pooling::SoftlyPaired)
     }
 
     fn inner(host: u16, port: u16) -> Inner {
@@ -252,7 +259,7 @@ mod tests {
     fn each_protocol_may_have_ports_of_its_own() {
         let part = |ports, protocol| Pool4 { address: ONE, ports, protocol };
         let parts = [part(10..=11, Some(Protocol::Tcp)), part(20..=20, Some(Protocol::Udp)), part(30..=30, None)];
-        let mut pool = PortPool::new(SipKey::from_seed(&[9; 32], 1), &parts);
+        let mut pool = PortPool::new(SipKey::from_seed(&[9; 32], 1), &parts, Pooling::Paired);
         let mut all = |protocol| -> BTreeSet<_> {
             std::iter::from_fn(|| pool.allocate(protocol, inner(1, 7))).map(|outer| outer.port).collect()
         };
@@ -302,7 +309,30 @@ mod tests {
     }
 
     #[test]
-    fn a_client_whose_address_is_exhausted_gets_another() {
+    fn a_client_whose_address_is_exhausted_gets_no_other_but_one_without_mappings_does() {
+        let mut pool = PortPool { pooling: Pooling::Paired, ..pool(&[(ONE, 1024..=1027), (TWO, 1024..=1027)]) };
+        let mut given: Vec<_> = std::iter::from_fn(|| pool.allocate(Protocol::Tcp, inner(1, 5000))).collect();
+        assert_eq!(given.len(), 4);
+        assert!(given.iter().all(|outer| outer.address == given[0].address));
+
+        assert!((2..6).all(|host| pool.allocate(Protocol::Tcp, inner(host, 1)).unwrap().address != given[0].address));
+        assert_eq!(pool.allocate(Protocol::Udp, inner(1, 5000)).unwrap().address, given[0].address);
+        pool.release(Protocol::Tcp, inner(1, 5000), given[2]);
+        assert_eq!(pool.allocate(Protocol::Tcp, inner(1, 5000)), Some(given.swap_remove(2)));
+    }
+
+    #[test]
+    fn an_address_without_ports_of_a_protocol_binds_nobody_to_them() {
+        let part = |address, protocol| Pool4 { address, ports: 7..=9, protocol: Some(protocol) };
+        let parts = [part(ONE, Protocol::Tcp), part(TWO, Protocol::Udp)];
+        let mut pool = PortPool::new(SipKey::from_seed(&[9; 32], 1), &parts, Pooling::Paired);
+
+        assert_eq!(pool.allocate(Protocol::Tcp, inner(1, 1)).unwrap().address, ONE);
+        assert_eq!(pool.allocate(Protocol::Udp, inner(1, 1)).unwrap().address, TWO);
+    }
+
+    #[test]
+    fn a_client_whose_address_is_exhausted_gets_another_where_the_operator_says_so() {
         let mut pool = pool(&[(ONE, 1024..=1027), (TWO, 1024..=1027)]);
         let given: Vec<_> = (0..8).map(|n| pool.allocate(Protocol::Udp, inner(1, n)).unwrap().address).collect();
 

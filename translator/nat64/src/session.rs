@@ -316,7 +316,7 @@ mod tests {
     fn a_shorter_lifetime_expires_first_whatever_the_order() {
         let mut table = table();
         table.udp(at(0), 1);
-        let short = table.insert(at(1), 2, (TcpState::Trans, Lifetime::TcpTrans));
+        let short = table.insert(at(1), 2, (TcpState::Trans, Lifetime::TcpClosing));
 
         assert_eq!(table.sessions.next_expiry(), Some(at(1).after(TCP_TRANS)));
         assert_eq!(table.sessions.expired(at(1).after(TCP_TRANS)), Some(short));

@@ -79,7 +79,7 @@ impl State {
             table_key,
             pool_key,
             tables: Protocol::ALL.map(tables),
-            pool: PortPool::new(pool_key, &config.pool4),
+            pool: PortPool::new(pool_key, &config.pool4, config.pooling),
             peers: Peers::new(table_key),
             held: HeldSyns::new(config.lifetimes.tcp_incoming_syn),
             events: Events::new(config.event_log),
@@ -90,6 +90,11 @@ impl State {
 
     pub(crate) const fn pool(&self) -> &PortPool {
         &self.pool
+    }
+
+    /// A datagram without checksum is dropped.
+    pub(crate) fn log_without_checksum(&mut self, remote: Remote, outer: Outer) {
+        self.events.without_checksum(remote, outer);
     }
 
     /// What is known of a packet from inside. Its session is spoken to under its prefix from now on.
@@ -274,7 +279,7 @@ impl State {
         if session.tcp.is_probed_at_expiry() {
             let to = Receiver { inner: tables.bib.entry(session.bib).inner, prefix: session.prefix };
             let from = session.remote;
-            self.set_tcp(now, index, TcpState::Trans, Some(Lifetime::TcpTrans));
+            self.set_tcp(now, index, TcpState::Trans, Some(Lifetime::TcpClosing));
             return Some(Expired::Probe { to, from });
         }
         self.remove_session(protocol, index);
@@ -305,7 +310,7 @@ impl State {
         self.limits = config.limits;
         self.refresh = config.refresh;
         self.events.set_log(config.event_log);
-        self.pool = PortPool::new(self.pool_key, &config.pool4);
+        self.pool = PortPool::new(self.pool_key, &config.pool4, config.pooling);
         let keeps_syns = config.unsolicited != Unsolicited::Silent;
         self.held.reconfigure(config.lifetimes.tcp_incoming_syn, |outer| {
             keeps_syns && pool4::covers(&config.pool4, Protocol::Tcp, outer)

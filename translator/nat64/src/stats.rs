@@ -15,7 +15,7 @@ pub struct Stats {
     pub syns_held: u64,
     /// ICMP errors the engine made.
     pub errors_sent: u64,
-    /// ICMP errors it did not make because of the rate limit.
+    /// ICMP errors it did not make because of the rate limit, or because it is to make none.
     pub errors_suppressed: u64,
     dropped: [u64; DropReason::ALL.len()],
 }

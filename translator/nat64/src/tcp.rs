@@ -82,19 +82,20 @@ impl TcpState {
     /// The next state, and the lifetime that starts; none leaves the clock running.
     const fn next(self, event: Event) -> (Self, Option<Lifetime>) {
         const TCP_EST: Option<Lifetime> = Some(Lifetime::TcpEst);
-        const TCP_TRANS: Option<Lifetime> = Some(Lifetime::TcpTrans);
+        const OPENING: Option<Lifetime> = Some(Lifetime::TcpOpening);
+        const CLOSING: Option<Lifetime> = Some(Lifetime::TcpClosing);
         match (self, event) {
             (Self::V4Init, Event::V6Syn) | (Self::V6Init, Event::V4Syn) => (Self::Established, TCP_EST),
-            (Self::V6Init, Event::V6Syn) => (self, TCP_TRANS),
+            (Self::V6Init, Event::V6Syn) => (self, OPENING),
             // A port used again while its old connection is remembered: without this, the new one would be forgotten
             // with the old one's clock.
-            (Self::V4FinV6FinRcv, Event::V6Syn) => (Self::V6Init, TCP_TRANS),
+            (Self::V4FinV6FinRcv, Event::V6Syn) => (Self::V6Init, OPENING),
             (Self::Closed | Self::V4Init | Self::V6Init | Self::V4FinV6FinRcv, _) => (self, None),
             // RFC 7857 §2.2: a RST begins the closing phase, also of a connection that is half closed.
-            (Self::Established | Self::V4FinRcv | Self::V6FinRcv, Event::Rst) => (Self::Trans, TCP_TRANS),
+            (Self::Established | Self::V4FinRcv | Self::V6FinRcv, Event::Rst) => (Self::Trans, CLOSING),
             (Self::Established, Event::V4Fin) => (Self::V4FinRcv, TCP_EST),
             (Self::Established, Event::V6Fin) => (Self::V6FinRcv, TCP_EST),
-            (Self::V4FinRcv, Event::V6Fin) | (Self::V6FinRcv, Event::V4Fin) => (Self::V4FinV6FinRcv, TCP_TRANS),
+            (Self::V4FinRcv, Event::V6Fin) | (Self::V6FinRcv, Event::V4Fin) => (Self::V4FinV6FinRcv, CLOSING),
             (Self::Established | Self::V4FinRcv | Self::V6FinRcv, _) => (self, TCP_EST),
             (Self::Trans, Event::Rst) => (self, None),
             (Self::Trans, _) => (Self::Established, TCP_EST),
@@ -153,7 +154,7 @@ pub(crate) fn incoming(
                 Protocol::Tcp,
                 bib,
                 SpokenTo::first(remote),
-                (TcpState::V4Init, Lifetime::TcpTrans),
+                (TcpState::V4Init, Lifetime::TcpOpening),
             )?;
             state.forget_held(outer, remote);
         }
@@ -167,7 +168,7 @@ mod tests {
     use super::Event::{Other, Rst, V4Fin, V4Syn, V6Fin, V6Syn};
     use super::TcpState::{Established, Trans, V4FinRcv, V4FinV6FinRcv, V4Init, V6FinRcv, V6Init};
     use super::*;
-    use crate::timers::Lifetime::{TcpEst, TcpTrans};
+    use crate::timers::Lifetime::{TcpClosing, TcpEst, TcpOpening};
 
     #[track_caller]
     fn check(from: TcpState, events: &[Event], expected: (TcpState, Option<Lifetime>)) {
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_repeated_syn_from_inside_starts_the_clock_again() {
-        check(V6Init, &[V6Syn], (V6Init, Some(TcpTrans)));
+        check(V6Init, &[V6Syn], (V6Init, Some(TcpOpening)));
     }
 
     #[test]
@@ -200,21 +201,21 @@ mod tests {
     fn fins_of_both_sides_in_either_order_begin_the_end() {
         check(Established, &[V4Fin], (V4FinRcv, Some(TcpEst)));
         check(Established, &[V6Fin], (V6FinRcv, Some(TcpEst)));
-        check(V4FinRcv, &[V6Fin], (V4FinV6FinRcv, Some(TcpTrans)));
-        check(V6FinRcv, &[V4Fin], (V4FinV6FinRcv, Some(TcpTrans)));
+        check(V4FinRcv, &[V6Fin], (V4FinV6FinRcv, Some(TcpClosing)));
+        check(V6FinRcv, &[V4Fin], (V4FinV6FinRcv, Some(TcpClosing)));
         check(V4FinV6FinRcv, &[V4Syn, V4Fin, V6Fin, Rst, Other], (V4FinV6FinRcv, None));
     }
 
     #[test]
     fn a_reset_shortens_the_life_and_anything_else_restores_it() {
-        check(Established, &[Rst], (Trans, Some(TcpTrans)));
+        check(Established, &[Rst], (Trans, Some(TcpClosing)));
         check(Trans, &[Rst], (Trans, None));
         check(Trans, &[V4Syn, V6Syn, V4Fin, V6Fin, Other], (Established, Some(TcpEst)));
     }
 
     #[test]
     fn a_port_used_again_after_both_fins_is_a_new_connection() {
-        check(V4FinV6FinRcv, &[V6Syn], (V6Init, Some(TcpTrans)));
+        check(V4FinV6FinRcv, &[V6Syn], (V6Init, Some(TcpOpening)));
     }
 
     #[test]

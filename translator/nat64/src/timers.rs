@@ -12,8 +12,10 @@ pub struct Lifetimes {
     pub udp: Duration,
     /// TCP_EST, an established connection: 2 hours 4 minutes, which is also the least (RFC 5382 REQ-5).
     pub tcp_established: Duration,
-    /// TCP_TRANS, a connection that opens or closes: 4 minutes, which is also the least (RFC 5382 REQ-5).
-    pub tcp_transitory: Duration,
+    /// TCP_TRANS of a connection that opens (RFC 7857 §2.1): 4 minutes, which is also the least (RFC 5382 REQ-5).
+    pub tcp_opening: Duration,
+    /// TCP_TRANS of a connection that closes, or may have ended: the same.
+    pub tcp_closing: Duration,
     /// TCP_INCOMING_SYN, a SYN from outside that waits for one from inside: 6 seconds, also the least (RFC 5382 REQ-4).
     pub tcp_incoming_syn: Duration,
     /// ICMP_DEFAULT: 60 seconds, which is also the least (RFC 5508 REQ-2).
@@ -30,7 +32,8 @@ impl Lifetimes {
     const SHORTEST: Self = Self {
         udp: Duration::from_secs(2 * 60),
         tcp_established: Duration::from_secs(2 * 60 * 60 + 4 * 60),
-        tcp_transitory: Duration::from_secs(4 * 60),
+        tcp_opening: Duration::from_secs(4 * 60),
+        tcp_closing: Duration::from_secs(4 * 60),
         tcp_incoming_syn: Duration::from_secs(6),
         icmp: Duration::from_secs(60),
     };
@@ -44,7 +47,8 @@ impl Lifetimes {
         Self {
             udp: possible(self.udp, Self::SHORTEST.udp),
             tcp_established: possible(self.tcp_established, Self::SHORTEST.tcp_established),
-            tcp_transitory: possible(self.tcp_transitory, Self::SHORTEST.tcp_transitory),
+            tcp_opening: possible(self.tcp_opening, Self::SHORTEST.tcp_opening),
+            tcp_closing: possible(self.tcp_closing, Self::SHORTEST.tcp_closing),
             tcp_incoming_syn: possible(self.tcp_incoming_syn, Self::SHORTEST.tcp_incoming_syn),
             icmp: possible(self.icmp, Self::SHORTEST.icmp),
         }
@@ -54,7 +58,8 @@ impl Lifetimes {
         match lifetime {
             Lifetime::UdpDefault => self.udp,
             Lifetime::TcpEst => self.tcp_established,
-            Lifetime::TcpTrans => self.tcp_transitory,
+            Lifetime::TcpOpening => self.tcp_opening,
+            Lifetime::TcpClosing => self.tcp_closing,
             Lifetime::IcmpDefault => self.icmp,
         }
     }
@@ -163,12 +168,14 @@ impl Clock {
 pub(crate) enum Lifetime {
     UdpDefault,
     TcpEst,
-    TcpTrans,
+    TcpOpening,
+    TcpClosing,
     IcmpDefault,
 }
 
 impl Lifetime {
-    pub(crate) const ALL: [Self; 4] = [Self::UdpDefault, Self::TcpEst, Self::TcpTrans, Self::IcmpDefault];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::UdpDefault, Self::TcpEst, Self::TcpOpening, Self::TcpClosing, Self::IcmpDefault];
 }
 
 #[cfg(test)]
@@ -189,8 +196,14 @@ mod tests {
     #[test]
     fn lifetimes_keep_the_minima_of_the_rfcs() {
         let none = Duration::ZERO;
-        let shortest =
-            Lifetimes { udp: none, tcp_established: none, tcp_transitory: none, tcp_incoming_syn: none, icmp: none };
+        let shortest = Lifetimes {
+            udp: none,
+            tcp_established: none,
+            tcp_opening: none,
+            tcp_closing: none,
+            tcp_incoming_syn: none,
+            icmp: none,
+        };
 
         assert_eq!(shortest.possible(), Lifetimes::SHORTEST);
         assert_eq!(Lifetimes::default().possible(), Lifetimes::default());

@@ -93,6 +93,7 @@ impl Change {
 /// What a new network header needs that the old one and the addresses do not say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewHeader {
+    pub(crate) traffic_class: u8,
     /// Identification of an IPv4 header.
     pub(crate) identification: u16,
     /// Length of the packet on the wire, or of the segments of a super-packet, in bytes.
@@ -127,7 +128,7 @@ pub(crate) fn network(
     match (network.family, after) {
         (Family::V4, Addresses::V4 { source, destination }) => rewrite4(packet, network, (source, destination), new)?,
         (Family::V6, Addresses::V4 { source, destination }) => v6_to_v4(packet, network, (source, destination), new)?,
-        (_, Addresses::V6 { source, destination }) => v4_to_v6(packet, network, (source, destination))?,
+        (_, Addresses::V6 { source, destination }) => v4_to_v6(packet, network, (source, destination), new)?,
     }
     Ok(Change { before, after })
 }
@@ -142,7 +143,7 @@ fn v6_to_v4(
     packet.shrink_front(network.transport_at);
     packet.grow_front(ipv4::HEADER_LEN).map_err(|_| DropReason::NoHeadroom)?;
     let header = ipv4::Header {
-        traffic_class: network.traffic_class,
+        traffic_class: new.traffic_class,
         total_len: u16::try_from(packet.len()).map_err(|_| DropReason::PacketTooBig)?,
         identification: new.identification,
         fragmentation: match network.dont_fragment {
@@ -163,12 +164,13 @@ fn v4_to_v6(
     packet: &mut Packet<'_>,
     network: &Network,
     (source, destination): (Ipv6Addr, Ipv6Addr),
+    new: NewHeader,
 ) -> Result<(), DropReason> {
     packet.shrink_front(network.transport_at);
     let payload_len = u16::try_from(packet.len()).map_err(|_| DropReason::Malformed)?;
     packet.grow_front(ipv6::HEADER_LEN).map_err(|_| DropReason::NoHeadroom)?;
     let header = ipv6::Header {
-        traffic_class: network.traffic_class,
+        traffic_class: new.traffic_class,
         payload_len,
         next_header: if network.protocol == protocol::ICMPV4 { protocol::ICMPV6 } else { network.protocol },
         hop_limit: network.next_hop_limit(),

@@ -13,7 +13,7 @@ use crate::reply::{self, Reply, Source};
 use crate::timers::Tick;
 use crate::tuple::{Outer, Remote, Transport};
 use crate::unsolicited::{self, Treatment};
-use crate::{DropReason, ErrorSource4, Side, Unsolicited, Verdict, error_source, pool4};
+use crate::{DropReason, ErrorSource4, OwnErrors, Side, Unsolicited, Verdict, error_source, pool4};
 
 impl Engine {
     /// Counts a drop, and tells the sender where it should hear of it.
@@ -28,6 +28,10 @@ impl Engine {
     }
 
     pub(super) fn answer(&mut self, now: Tick, side: Side, about: &[u8], reply: Reply) {
+        if self.config.own_errors == OwnErrors::Off {
+            self.stats.errors_suppressed += 1;
+            return;
+        }
         let is_sent = self.error_rate.admits(now, about) && {
             let v4 = self.error_source4(side, about);
             let identification = self.identifications.take(v4, 1);

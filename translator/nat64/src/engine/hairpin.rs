@@ -43,6 +43,7 @@ impl Engine {
                 Addresses::V6 { source: self.policy.prefixes.embed(prefix, outer.address), destination: inner.address }
             }
         };
+        self.check_checksum(packet, &seen, transport, addresses.family())?;
         let wire_len = size::on_the_wire(packet, &arrival.network, transport, addresses.family());
         let mtu = size::mtu_inside(&self.config, &arrival.network, addresses.family());
         match train {
@@ -51,10 +52,12 @@ impl Engine {
         };
         let packets = size::packets(packet, &arrival.network, transport);
         let identification = self.identifications.take(arrival.destination, packets);
-        let new = NewHeader { identification, wire_len };
+        let traffic_class = self.config.traffic_class(&arrival.network, Family::V4);
+        let new = NewHeader { traffic_class, identification, wire_len };
         let between = Addresses::V4 { source: outer.address, destination: arrival.destination };
         translate(packet, &arrival.network, transport, (between, Port::Source(outer.port)), new)?;
         let network = network::own4(Ipv4::parse(packet.bytes())?, arrival.network.hop_limit);
+        let new = NewHeader { traffic_class: self.config.traffic_class(&network, addresses.family()), ..new };
         translate(packet, &network, transport, (addresses, Port::Destination(inner.port)), new)?;
         let widest = if arrival.network.family == Family::V6 { Family::V6 } else { addresses.family() };
         self.clamp_mss(packet, &network, transport, widest);

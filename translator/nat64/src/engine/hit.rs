@@ -48,7 +48,7 @@ impl Engine {
         let outer = self.state.hit_from_inside(now, part.protocol, &inner, SpokenTo { remote, prefix })?;
         let fragmentation = Fragmentation::for_translated(wire_len);
         let header = ipv4::Header {
-            traffic_class: ip.traffic_class,
+            traffic_class: self.config.tos.of(ip.traffic_class),
             total_len: (packet.len() - (ipv6::HEADER_LEN - ipv4::HEADER_LEN)) as u16,
             identification: match fragmentation {
                 Fragmentation::Never => 0,
@@ -157,7 +157,7 @@ impl Engine {
     fn write6(&self, packet: &mut Packet<'_>, to: Receiver, (ip, part): (&Plain4, &Part)) -> Option<usize> {
         let source = self.policy.prefixes.embed(to.prefix, ip.source);
         let header = ipv6::Header {
-            traffic_class: ip.traffic_class,
+            traffic_class: self.config.traffic_class.of(ip.traffic_class),
             payload_len: (packet.len() - ipv4::HEADER_LEN) as u16,
             next_header: if part.protocol == Protocol::Icmp { protocol::ICMPV6 } else { ip.protocol },
             hop_limit: ip.hop_limit - 1,

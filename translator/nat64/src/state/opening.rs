@@ -33,7 +33,7 @@ impl State {
     ) -> Result<Outer, Refusal> {
         let own = known.map(|bib| self.mapping(Protocol::Tcp, bib).outer);
         let held = self.held.find(to.remote, own);
-        let opening = (TcpState::V6Init, Lifetime::TcpTrans);
+        let opening = (TcpState::V6Init, Lifetime::TcpOpening);
         let outer = self.open_with(now, Protocol::Tcp, (inner, to), (known, held), opening)?;
         if held == Some(outer) {
             self.held.forget(outer, to.remote);

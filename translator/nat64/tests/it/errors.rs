@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nat64::{DropReason, ErrorSource4, Filtering, Side};
+use nat64::{DropReason, ErrorSource4, Filtering, OwnErrors, Side};
 
 use crate::lab::{Lab, POOL4, at, config, echo, icmp, see, tcp, udp, via, with_ipv4};
 
@@ -531,6 +531,26 @@ fn routes_that_their_sender_chose_are_refused_with_an_error() {
     });
     assert_eq!(lab.outside(&back).dropped(), DropReason::SourceRoute);
     assert_eq!(lab.reply().1.icmp, Some((3, 5)));
+}
+
+#[test]
+fn errors_can_be_switched_off_and_those_of_others_pass_all_the_same() {
+    // RFC 7915 §4.4, §5.4.
+    let (mut lab, sent) = lab_with_session();
+    lab.reconfigure(|config| config.own_errors = OwnErrors::Off);
+    let mut expiring = udp(WEB, &via(DNS), b"");
+    expiring[7] = 1;
+    assert_eq!(lab.inside(&expiring).dropped(), DropReason::HopLimitExceeded);
+    let expiring = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b""), |ip| ip.time_to_live = 1);
+    assert_eq!(lab.outside(&expiring).dropped(), DropReason::HopLimitExceeded);
+
+    assert!(lab.transmits().is_empty());
+    assert_eq!((lab.engine.stats().errors_sent, lab.engine.stats().errors_suppressed), (0, 2));
+    lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 3), [0; 4], &sent)).sent();
+
+    lab.reconfigure(|config| config.own_errors = OwnErrors::Limited);
+    assert_eq!(lab.outside(&expiring).dropped(), DropReason::HopLimitExceeded);
+    assert_eq!(lab.reply().1.icmp, Some((11, 0)));
 }
 
 #[test]

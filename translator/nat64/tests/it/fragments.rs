@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nat64::{DropReason, Side, Verdict};
+use nat64::{DropReason, Event, EventLog, Side, UdpWithoutChecksum, Verdict};
 use packet::ipv6::Fragment;
 use packet::{Checksum, HEADROOM, Offload, Packet};
 
@@ -117,6 +117,31 @@ fn a_missing_checksum_is_made_for_the_whole_datagram() {
 
     assert_ne!(sent[46..48], [0, 0]);
     assert_eq!(see(&sent).payload, payload(2000));
+}
+
+#[test]
+fn a_datagram_without_checksum_can_be_dropped_and_leaves_its_addresses_and_ports() {
+    // RFC 7915 §4.5; to a peer of IPv4 it goes as it is.
+    let mut lab = Lab::with(|config| {
+        (config.udp_without_checksum, config.event_log) = (UdpWithoutChecksum::Dropped, EventLog::On);
+    });
+    let [outer, outer4] = [(WEB, via(DNS)), ("198.18.0.7:5000", DNS.to_owned())]
+        .map(|(from, to)| lab.inside(&udp(from, &to, b"")).sent().source.to_string());
+    while lab.engine.poll_event().is_some() {}
+    let without = |outer: &str| {
+        let mut datagram = udp(DNS, outer, &payload(100));
+        datagram[26..28].fill(0);
+        datagram
+    };
+
+    assert_eq!(lab.outside(&without(&outer)).dropped(), DropReason::UdpWithoutChecksum);
+    let (source, destination) = (DNS.parse().unwrap(), outer.parse().unwrap());
+    assert_eq!(lab.engine.poll_event(), Some(Event::WithoutChecksum { source, destination }));
+    assert!(lab.feed(Side::Outside, &cut(&without(&outer), &[48], 7)).is_empty());
+    assert_eq!(lab.engine.stats().dropped(DropReason::UdpWithoutChecksum), 2);
+
+    lab.outside(&without(&outer4)).sent();
+    lab.outside(&udp(DNS, &outer, b"with")).sent();
 }
 
 #[test]

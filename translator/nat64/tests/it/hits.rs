@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use nat64::{Config, Protocol, Refresh, Side};
+use nat64::{Config, Protocol, Refresh, Side, TrafficClass};
 use packet::{Checksum, Offload, SegmentKind, Segments};
 use proptest::prelude::*;
 
@@ -157,6 +157,16 @@ proptest! {
     #[test]
     fn both_ways_lead_to_the_same_where_only_the_inside_refreshes(all in proptest::collection::vec(sent(), 1..60)) {
         check(|config| (config.refresh, config.mtu4, config.mtu6) = (Refresh::InsideOnly, 1400, 1300), &all);
+    }
+
+    #[test]
+    fn both_ways_lead_to_the_same_whatever_becomes_of_the_traffic_class(
+        all in proptest::collection::vec(sent(), 1..60),
+    ) {
+        let change = |config: &mut Config| {
+            (config.traffic_class, config.tos) = (TrafficClass::always(0), TrafficClass::always(0xb8));
+        };
+        check(change, &all);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What translation keeps of a packet, to the last bit, and what it leaves behind (RFC 7915 §4.1, §5.1, §4.5, §5.5).
 
 use etherparse::TcpHeader;
-use nat64::{DropReason, Filtering};
+use nat64::{DropReason, Filtering, TrafficClass};
 
-use crate::lab::{Lab, POOL4, at, see, tcp_with, transport_checksum, udp, via, with_ipv4};
+use crate::lab::{Lab, POOL4, at, icmp, see, tcp_with, transport_checksum, udp, via, with_ipv4};
 
 const WEB: &str = "[2001:db8:1:2::7]:40001";
 const DNS: &str = "9.9.9.9:53";
@@ -23,6 +23,36 @@ fn all_eight_bits_of_the_traffic_class_are_kept_both_ways() {
         let back = with_ipv4(back, |_| {});
         assert_eq!(lab.outside(&back).sent().traffic_class, class);
     }
+}
+
+#[test]
+fn the_traffic_class_of_either_side_can_be_ignored() {
+    // RFC 7915 §4.1, §5.1; a known session and a packet with options, which takes the longer way.
+    let classes = (TrafficClass::always(0), TrafficClass::always(0x20));
+    let mut lab = Lab::with(|config| (config.traffic_class, config.tos) = classes);
+    for _ in 0..2 {
+        let mut out = udp(WEB, &via(DNS), b"");
+        (out[0], out[1]) = (0x6b, 0x90);
+        let outer = lab.inside(&out).sent();
+        assert_eq!(outer.traffic_class, 0x20);
+
+        let mut back = udp(DNS, &outer.source.to_string(), b"");
+        back[1] = 0xb9;
+        let plain = with_ipv4(back.clone(), |_| {});
+        let with_options = with_ipv4(back, |ip| ip.options = [1, 1, 1, 0].into());
+        let received = lab.outside(&plain).bytes();
+        assert_eq!((see(&received).traffic_class, lab.outside(&with_options).sent().traffic_class), (0, 0));
+
+        let error = icmp("2001:db8:1:2::7", "64:ff9b::909:909", (1, 4), [0; 4], &received);
+        assert_eq!(lab.inside(&error).sent().traffic_class, 0x20);
+    }
+
+    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source;
+    let hairpinned = lab.hairpinned(&udp("[2001:db8:1:2::8]:5000", &via(&outer.to_string()), b""));
+    assert_eq!(hairpinned.traffic_class, 0, "it is translated twice");
+
+    let from_peer = with_ipv4(udp("198.18.0.7:5000", DNS, b""), |ip| ip.dscp = 46.try_into().unwrap());
+    assert_eq!(lab.inside(&from_peer).sent().traffic_class, 0xb8, "where the family stays, it stays");
 }
 
 #[test]
@@ -105,7 +135,7 @@ fn an_error_from_an_address_that_nobody_has_is_translated_and_nothing_else_from_
     let sent = lab.inside(&udp(WEB, &via(DNS), b"question")).bytes();
     let outer = see(&sent).source.to_string();
     for router in ["127.0.0.1", "0.0.0.0", "10.1.2.3"] {
-        let error = crate::lab::icmp(router, &POOL4.to_string(), (11, 0), [0; 4], &sent);
+        let error = icmp(router, &POOL4.to_string(), (11, 0), [0; 4], &sent);
 
         assert_eq!(lab.outside(&error).sent().source.ip(), at(&via(&format!("{router}:0"))).ip());
     }

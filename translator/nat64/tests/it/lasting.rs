@@ -62,7 +62,7 @@ fn the_outside_can_be_kept_from_keeping_a_session() {
 fn lifetimes_are_for_the_operator_to_say_above_the_minima_of_the_rfcs() {
     let lifetimes = Lifetimes {
         udp: Duration::from_secs(600),
-        tcp_transitory: Duration::from_secs(300),
+        tcp_opening: Duration::from_secs(300),
         icmp: Duration::from_secs(1),
         ..Lifetimes::default()
     };
@@ -74,6 +74,33 @@ fn lifetimes_are_for_the_operator_to_say_above_the_minima_of_the_rfcs() {
     lasts(&mut lab, Duration::from_secs(300));
     lab.inside(&echo("2001:db8::7", "64:ff9b::808:808", 128, 77)).sent();
     lasts(&mut lab, Duration::from_secs(60));
+}
+
+#[test]
+fn a_connection_that_opens_and_one_that_closes_have_lifetimes_of_their_own() {
+    // RFC 7857 §2.1.
+    let lifetimes = Lifetimes {
+        tcp_opening: Duration::from_secs(300),
+        tcp_closing: Duration::from_secs(400),
+        ..Lifetimes::default()
+    };
+    let mut lab = Lab::with(|config| config.lifetimes = lifetimes);
+    let to = via("1.1.1.1:443");
+    let open = |lab: &mut Lab| {
+        let outer = lab.inside(&tcp(WEB, &to, "S")).sent().source.to_string();
+        lab.outside(&tcp("1.1.1.1:443", &outer, "SA")).sent();
+        outer
+    };
+
+    lab.inside(&tcp(WEB, &to, "S")).sent();
+    lasts(&mut lab, Duration::from_secs(300));
+    open(&mut lab);
+    lab.inside(&tcp(WEB, &to, "R")).sent();
+    lasts(&mut lab, Duration::from_secs(400));
+    let outer = open(&mut lab);
+    lab.inside(&tcp(WEB, &to, "FA")).sent();
+    lab.outside(&tcp("1.1.1.1:443", &outer, "FA")).sent();
+    lasts(&mut lab, Duration::from_secs(400));
 }
 
 #[test]

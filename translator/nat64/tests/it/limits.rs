@@ -134,6 +134,23 @@ fn a_pool_without_ports_is_a_counted_drop_and_an_address_unreachable() {
 }
 
 #[test]
+fn a_client_whose_address_has_no_port_left_gets_another_only_where_the_operator_says_so() {
+    // RFC 7857 §4, for TCP and UDP.
+    let two = ["192.0.2.1", "192.0.2.2"].map(|address| nat64::Pool4::new(address.parse().unwrap(), 5000..=5003));
+    let mut lab = Lab::with(|config| config.pool4 = two.to_vec());
+    for port in 1..=4 {
+        lab.inside(&udp(&from(0, port), &via(DNS), b"")).sent();
+        lab.inside(&tcp(&from(0, port), &via(DNS), "S")).sent();
+    }
+    assert_eq!(lab.inside(&udp(&from(0, 5), &via(DNS), b"")).dropped(), DropReason::PoolExhausted);
+    assert_eq!(lab.inside(&tcp(&from(0, 5), &via(DNS), "S")).dropped(), DropReason::PoolExhausted);
+
+    lab.reconfigure(|config| config.pooling = nat64::Pooling::SoftlyPaired);
+    let first = lab.inside(&udp(&from(0, 1), &via(DNS), b"")).sent().source.ip();
+    assert_ne!(lab.inside(&udp(&from(0, 5), &via(DNS), b"")).sent().source.ip(), first);
+}
+
+#[test]
 fn an_engine_without_pool_passes_nothing() {
     let mut lab = Lab::with(|config| config.pool4.clear());
 

@@ -198,7 +198,7 @@ impl Model {
                 self.held.retain(|(to, from, _)| (*to, *from) != (outer, remote));
                 (Some(TcpState::Established), self.config.lifetimes.tcp_established)
             }
-            Protocol::Tcp => (Some(TcpState::V6Init), self.config.lifetimes.tcp_transitory),
+            Protocol::Tcp => (Some(TcpState::V6Init), self.config.lifetimes.tcp_opening),
             Protocol::Udp => (None, self.config.lifetimes.udp),
             Protocol::Icmp => (None, self.config.lifetimes.icmp),
         };
@@ -260,7 +260,7 @@ impl Model {
             return Err(DropReason::PeerSessionsFull);
         }
         let (state, lifetime) = match protocol {
-            Protocol::Tcp => (Some(TcpState::V4Init), self.config.lifetimes.tcp_transitory),
+            Protocol::Tcp => (Some(TcpState::V4Init), self.config.lifetimes.tcp_opening),
             Protocol::Udp => (None, self.config.lifetimes.udp),
             Protocol::Icmp => (None, self.config.lifetimes.icmp),
         };
@@ -280,7 +280,8 @@ impl Model {
                 session.state = Some(next);
                 lifetime.map(|clock| match clock {
                     Clock::Est => lifetimes.tcp_established,
-                    Clock::Trans => lifetimes.tcp_transitory,
+                    Clock::Opening => lifetimes.tcp_opening,
+                    Clock::Closing => lifetimes.tcp_closing,
                 })
             }
             None if !is_from_inside && self.config.refresh == Refresh::InsideOnly => None,
@@ -298,7 +299,7 @@ impl Model {
         for session in self.sessions.iter_mut().filter(|session| session.expires <= now) {
             // RFC 6146 §3.5.2.2: an established connection is asked first.
             if session.state == Some(TcpState::Established) {
-                (session.state, session.expires) = (Some(TcpState::Trans), now + lifetimes.tcp_transitory);
+                (session.state, session.expires) = (Some(TcpState::Trans), now + lifetimes.tcp_closing);
             }
         }
         self.sessions.retain(|session| session.expires > now);
@@ -429,7 +430,8 @@ fn peer(inner: SocketAddr) -> String {
 
 enum Clock {
     Est,
-    Trans,
+    Opening,
+    Closing,
 }
 
 /// RFC 6146 §3.5.2.2, with RFC 7857 §2.2 for RST, and a port used again after both FINs as a new connection.
@@ -440,14 +442,14 @@ fn next(state: TcpState, is_from_inside: bool, flags: &str) -> (TcpState, Option
     match state {
         V4Init if v6 && syn => (Established, Some(Clock::Est)),
         V6Init if v4 && syn => (Established, Some(Clock::Est)),
-        V6Init if v6 && syn => (V6Init, Some(Clock::Trans)),
-        V4FinV6FinRcv if v6 && syn => (V6Init, Some(Clock::Trans)),
+        V6Init if v6 && syn => (V6Init, Some(Clock::Opening)),
+        V4FinV6FinRcv if v6 && syn => (V6Init, Some(Clock::Opening)),
         Closed | V4Init | V6Init | V4FinV6FinRcv => (state, None),
-        Established | V4FinRcv | V6FinRcv if rst => (Trans, Some(Clock::Trans)),
+        Established | V4FinRcv | V6FinRcv if rst => (Trans, Some(Clock::Closing)),
         Established if v4 && fin => (V4FinRcv, Some(Clock::Est)),
         Established if v6 && fin => (V6FinRcv, Some(Clock::Est)),
-        V4FinRcv if v6 && fin => (V4FinV6FinRcv, Some(Clock::Trans)),
-        V6FinRcv if v4 && fin => (V4FinV6FinRcv, Some(Clock::Trans)),
+        V4FinRcv if v6 && fin => (V4FinV6FinRcv, Some(Clock::Closing)),
+        V6FinRcv if v4 && fin => (V4FinV6FinRcv, Some(Clock::Closing)),
         Established | V4FinRcv | V6FinRcv => (state, Some(Clock::Est)),
         Trans if rst => (Trans, None),
         Trans => (Established, Some(Clock::Est)),
