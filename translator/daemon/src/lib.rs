@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod control;
 mod datapath;
+mod details;
 mod dns64;
 mod document_status;
 mod egress;

@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::datapath::{PeerSnapshot, Snapshot, Traffic};
+use crate::details::Details;
 use crate::dns64::Counts;
 use crate::mapping::Protocol;
 use crate::pools::{Addresses, Ports};
@@ -67,6 +68,8 @@ pub(crate) struct SettingsReport {
     pub(crate) filtering: Filtering,
     pub(crate) hairpinning: Switch,
     pub(crate) unsolicited: Unsolicited,
+    #[serde(flatten)]
+    pub(crate) details: Details,
     pub(crate) allow: Vec<Ipv4Net>,
 }
 

@@ -1,11 +1,14 @@
 //! What the stand-alone mode can be told to change while it runs: `config set KEY VALUE`.
 
+use std::fmt::Display;
 use std::net::Ipv4Addr;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+
+use crate::details::{Class, Pooling, SHORTEST_TRANSITORY, WithoutChecksum};
 
 /// The smallest MTU that every IPv4 link has (RFC 791 §3.2), in bytes.
 pub(crate) const SMALLEST_MTU4: u16 = 68;
@@ -24,6 +27,15 @@ pub(crate) enum Setting {
     Filtering(Filtering),
     Hairpinning(Switch),
     Unsolicited(Unsolicited),
+    TrafficClass(Class),
+    Tos(Class),
+    OwnErrors(Switch),
+    UdpWithoutChecksum(WithoutChecksum),
+    Pooling(Pooling),
+    /// In seconds.
+    TcpOpening(u32),
+    /// In seconds.
+    TcpClosing(u32),
     /// In place of all exceptions there were.
     Allow(Vec<Ipv4Net>),
 }
@@ -44,6 +56,20 @@ pub(crate) enum Key {
     Hairpinning,
     /// answer, hold-syns or silent
     Unsolicited,
+    /// Of what goes to IPv6: copy, or a number up to 255 that replaces all eight bits
+    TrafficClass,
+    /// Of what goes to IPv4: copy, or a number up to 255 that replaces all eight bits
+    Tos,
+    /// ICMP errors made here: on or off
+    OwnErrors,
+    /// compute or drop
+    UdpWithoutChecksum,
+    /// paired or soft
+    Pooling,
+    /// How long a TCP connection that opens is remembered, in seconds from 240
+    TcpOpening,
+    /// How long a TCP connection that closes is remembered, in seconds from 240
+    TcpClosing,
     /// IPv4 prefixes with commas between them, or none; they replace the exceptions there were
     Allow,
 }
@@ -91,6 +117,13 @@ impl Setting {
             Key::Filtering => Self::Filtering(one_of(value)?),
             Key::Hairpinning => Self::Hairpinning(one_of(value)?),
             Key::Unsolicited => Self::Unsolicited(one_of(value)?),
+            Key::TrafficClass => Self::TrafficClass(value.parse()?),
+            Key::Tos => Self::Tos(value.parse()?),
+            Key::OwnErrors => Self::OwnErrors(one_of(value)?),
+            Key::UdpWithoutChecksum => Self::UdpWithoutChecksum(one_of(value)?),
+            Key::Pooling => Self::Pooling(one_of(value)?),
+            Key::TcpOpening => Self::TcpOpening(seconds(value)?),
+            Key::TcpClosing => Self::TcpClosing(seconds(value)?),
             Key::Allow => Self::Allow(prefixes(value)?),
         };
         setting.check()?;
@@ -105,18 +138,28 @@ impl Setting {
         match *self {
             Self::LowestIpv6Mtu(mtu) | Self::Mtu6(Some(mtu)) => at_least(SMALLEST_MTU6, mtu),
             Self::Mtu4(Some(mtu)) => at_least(SMALLEST_MTU4, mtu),
+            Self::TcpOpening(seconds) | Self::TcpClosing(seconds) => at_least(SHORTEST_TRANSITORY, seconds),
             Self::Mtu4(None)
             | Self::Mtu6(None)
             | Self::Filtering(_)
             | Self::Hairpinning(_)
             | Self::Unsolicited(_)
+            | Self::TrafficClass(_)
+            | Self::Tos(_)
+            | Self::OwnErrors(_)
+            | Self::UdpWithoutChecksum(_)
+            | Self::Pooling(_)
             | Self::Allow(_) => Ok(()),
         }
     }
 }
 
-fn at_least(smallest: u16, mtu: u16) -> Result<(), String> {
-    if mtu < smallest { Err(format!("{mtu} is too small; the least is {smallest}")) } else { Ok(()) }
+fn at_least<T: Ord + Display>(smallest: T, value: T) -> Result<(), String> {
+    if value < smallest { Err(format!("{value} is too small; the least is {smallest}")) } else { Ok(()) }
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number of seconds"))
 }
 
 fn number(text: &str) -> Result<u16, String> {
@@ -169,6 +212,13 @@ mod tests {
             (Key::Filtering, "address-dependent", r#"{"key":"filtering","value":"address-dependent"}"#),
             (Key::Hairpinning, "off", r#"{"key":"hairpinning","value":"off"}"#),
             (Key::Unsolicited, "hold-syns", r#"{"key":"unsolicited","value":"hold-syns"}"#),
+            (Key::TrafficClass, "copy", r#"{"key":"traffic-class","value":"copy"}"#),
+            (Key::Tos, "184", r#"{"key":"tos","value":"184"}"#),
+            (Key::OwnErrors, "off", r#"{"key":"own-errors","value":"off"}"#),
+            (Key::UdpWithoutChecksum, "drop", r#"{"key":"udp-without-checksum","value":"drop"}"#),
+            (Key::Pooling, "soft", r#"{"key":"pooling","value":"soft"}"#),
+            (Key::TcpOpening, "300", r#"{"key":"tcp-opening","value":300}"#),
+            (Key::TcpClosing, "240", r#"{"key":"tcp-closing","value":240}"#),
             (Key::Allow, "none", r#"{"key":"allow","value":[]}"#),
             (Key::Allow, "10.1.2.3/8,192.0.2.1", r#"{"key":"allow","value":["10.0.0.0/8","192.0.2.1/32"]}"#),
         ];
@@ -190,6 +240,13 @@ mod tests {
             (Key::Filtering, "none"),
             (Key::Hairpinning, "yes"),
             (Key::Unsolicited, "maybe"),
+            (Key::TrafficClass, "256"),
+            (Key::Tos, "zero"),
+            (Key::OwnErrors, "limited"),
+            (Key::UdpWithoutChecksum, "keep"),
+            (Key::Pooling, "none"),
+            (Key::TcpOpening, "239"),
+            (Key::TcpClosing, "4m"),
             (Key::Allow, "10.0.0.0/33"),
             (Key::Allow, "10.0.0.0/8,"),
             (Key::Allow, "2001:db8::/32"),

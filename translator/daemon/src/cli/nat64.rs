@@ -7,6 +7,7 @@ use contract::Pool6;
 use ipnet::Ipv4Net;
 
 use super::{ControlArgs, LogFormat, interface_name};
+use crate::details::Details;
 use crate::mapping::Mapping;
 use crate::pools::{Addresses, Ports, host_address4};
 use crate::settings::{self, Filtering, SMALLEST_MTU4, SMALLEST_MTU6, Switch, Unsolicited};
@@ -58,6 +59,8 @@ pub(crate) struct Nat64Args {
     /// What the outside hears when it sends what nobody inside waits for (RFC 6146 §3.5)
     #[arg(long, value_name = "WHAT", default_value = "answer")]
     pub(crate) unsolicited: Unsolicited,
+    #[command(flatten)]
+    pub(crate) details: Details,
     /// A mapping that is always there, like `udp,192.0.2.2:1000,[2001:db8::5]:1001`; for icmp, identifiers stand for ports
     #[arg(long = "static", value_name = "PROTOCOL,OUTSIDE,INSIDE")]
     pub(crate) mappings: Vec<Mapping>,

@@ -31,6 +31,9 @@ fn write_page(page: &mut String, report: &Nat64Report) -> fmt::Result {
     writeln!(page, "errors     from {address6} and {error_source4}")?;
     writeln!(page, "MTU        IPv4 {mtu4}, IPv6 {mtu6}, lowest IPv6 MTU {lowest_ipv6_mtu_bytes}")?;
     writeln!(page, "policy     {} filtering, {hairpinning}, {}", name_of(nat64.filtering), Allowed(nat64))?;
+    if !nat64.details.is_default() {
+        writeln!(page, "set        {}", nat64.details)?;
+    }
     write_tables(page, datapath)?;
     write_counters(page, datapath)
 }
@@ -76,13 +79,15 @@ impl fmt::Display for SettingsReport {
             name_of(*filtering),
             name_of(*hairpinning),
             Allowed(self)
-        )
+        )?;
+        if self.details.is_default() { Ok(()) } else { write!(f, "; {}", self.details) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::details::Details;
     use crate::page::tests::traffic;
     use crate::settings::{Filtering, Unsolicited};
 
@@ -104,6 +109,7 @@ mod tests {
                 filtering: Filtering::EndpointIndependent,
                 hairpinning: Switch::On,
                 unsolicited: Unsolicited::Answer,
+                details: Details::DEFAULT,
                 allow: vec!["10.0.0.0/8".parse().unwrap(), "192.168.1.1/32".parse().unwrap()],
             },
             datapath: traffic(),
@@ -122,6 +128,15 @@ mod tests {
 
         let page = render_nat64(&report);
         assert!(page.contains("64:ff9b::c000:202 and 192.0.2.100-192.0.2.103, one for each router"), "{page}");
+    }
+
+    #[test]
+    fn what_few_change_has_its_place_on_the_page_where_somebody_has() {
+        let mut report = report();
+        report.nat64.details.tcp_closing = 300;
+
+        let page = render_nat64(&report);
+        assert!(page.contains("set        tcp-closing 300\n"), "{page}");
     }
 
     #[test]

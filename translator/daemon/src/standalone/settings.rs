@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use nat64::{Config, ErrorSource4, Limits, MssClamping, Reach, Reassembly, special_purpose};
 
 use crate::cli::Nat64Args;
+use crate::details::Details;
 use crate::error::Error;
 use crate::network::Surroundings;
 use crate::pools::{Addresses, MOST_ADDRESSES, Ports};
@@ -45,6 +46,7 @@ pub(super) struct Settings {
     pub(super) filtering: Filtering,
     pub(super) hairpinning: Switch,
     pub(super) unsolicited: Unsolicited,
+    pub(super) details: Details,
     pub(super) allow: Vec<Ipv4Net>,
 }
 
@@ -78,6 +80,7 @@ impl Settings {
             filtering: args.filtering,
             hairpinning: args.hairpinning,
             unsolicited: args.unsolicited,
+            details: args.details,
             allow: args.allow.clone(),
         })
     }
@@ -91,6 +94,13 @@ impl Settings {
             Setting::Filtering(filtering) => self.filtering = filtering,
             Setting::Hairpinning(switch) => self.hairpinning = switch,
             Setting::Unsolicited(unsolicited) => self.unsolicited = unsolicited,
+            Setting::TrafficClass(class) => self.details.traffic_class = class,
+            Setting::Tos(class) => self.details.tos = class,
+            Setting::OwnErrors(switch) => self.details.own_errors = switch,
+            Setting::UdpWithoutChecksum(what) => self.details.udp_without_checksum = what,
+            Setting::Pooling(pooling) => self.details.pooling = pooling,
+            Setting::TcpOpening(seconds) => self.details.tcp_opening = seconds,
+            Setting::TcpClosing(seconds) => self.details.tcp_closing = seconds,
             Setting::Allow(prefixes) => self.allow = prefixes,
         }
     }
@@ -109,7 +119,7 @@ impl Settings {
         });
         let is_allowed = |address: &Ipv4Addr| self.allow.iter().any(|prefix| prefix.contains(address));
         let own_addresses = surroundings.own_addresses.iter().filter(|address| !is_allowed(address));
-        Config {
+        self.details.apply(Config {
             pool6: self.pool6.clone(),
             pool4: pool4.collect(),
             // Nobody inside speaks IPv4.
@@ -143,7 +153,7 @@ impl Settings {
             clamp_mss: MssClamping::Off,
             limits: LIMITS,
             ..Config::default()
-        }
+        })
     }
 
     /// Where ICMP errors to IPv4 may come from but for pool4.
@@ -190,6 +200,7 @@ impl Settings {
             filtering: self.filtering,
             hairpinning: self.hairpinning,
             unsolicited: self.unsolicited,
+            details: self.details,
             allow: self.allow.clone(),
         }
     }
