@@ -123,7 +123,12 @@ fn changed_addresses_set_everything_up_afresh() {
     translator.wait_for_status("serial 43", |status| status["document"]["serial"] == 43);
 
     let during = namespace.kernel_state();
-    for expected in ["100.100.0.1/32 fd00::1/128", "from fd00::1 lookup 46464", "ip saddr 100.100.0.254 masquerade"] {
+    for expected in [
+        "100.100.0.1/32 fd00::1/128",
+        "from fd00::1 lookup 46464",
+        "elements = { 100.100.0.254 }",
+        "ip saddr @pool4 masquerade",
+    ] {
         assert!(during.contains(expected), "no {expected:?} in {during}");
     }
     assert!(!during.contains("198.18.0.1") && !during.contains("fd64:ff9b::1"), "{during}");
