@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +19,11 @@ use hickory_proto::rr::{RData, Record, RecordType, rdata};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::SigSet;
 
-use crate::Host;
+use crate::{Host, wait};
 
 /// How long a stop may go unnoticed.
 const STOP_LATENCY: Duration = Duration::from_millis(50);
+const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 const TTL_SECS: u32 = 60;
 
 /// The IPv4 addresses of all names there are.
@@ -73,9 +75,18 @@ impl Drop for Resolver {
 /// Moves the calling thread into the namespace for good.
 fn bind(namespace: &File, address: Ipv6Addr) -> Result<UdpSocket> {
     setns(namespace, CloneFlags::CLONE_NEWNET).context("joining the resolver's network namespace")?;
-    let socket = UdpSocket::bind(SocketAddr::from((address, 53))).context("the resolver's port 53")?;
+    let socket = bind_when_ready(SocketAddr::from((address, 53))).context("the resolver's port 53")?;
     socket.set_read_timeout(Some(STOP_LATENCY))?;
     Ok(socket)
+}
+
+/// The kernel takes a new IPv6 address into use a moment after it was added, even where nobody could have it already.
+fn bind_when_ready(address: SocketAddr) -> Result<UdpSocket> {
+    let bound = wait::until("an address in use", ADDRESS_LIMIT, || match UdpSocket::bind(address) {
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Ok(None),
+        bound => Ok(Some(bound?)),
+    });
+    Ok(bound?.0)
 }
 
 fn serve(socket: &UdpSocket, names: &Names, stop: &AtomicBool) {
