@@ -54,13 +54,16 @@ pub(crate) struct Sessions {
     from_outside: IndexTable,
     queues: [Queue; Lifetime::ALL.len()],
     lifetimes: Lifetimes,
+    /// The same by [`Lifetime`], because every packet asks for one.
+    seconds: [u32; Lifetime::ALL.len()],
 }
 
 impl Sessions {
-    pub(crate) const fn new(key: SipKey, lifetimes: Lifetimes) -> Self {
+    pub(crate) fn new(key: SipKey, lifetimes: Lifetimes) -> Self {
         Self {
             key,
             lifetimes,
+            seconds: lifetimes.seconds(),
             sessions: Slab::new(),
             from_inside: IndexTable::new(),
             from_outside: IndexTable::new(),
@@ -125,7 +128,7 @@ impl Sessions {
     /// Gives a session a lifetime that starts now.
     #[inline(always)]
     pub(crate) fn touch(&mut self, now: Second, index: SessionIndex, lifetime: Lifetime) {
-        let expires = now.after(self.lifetimes.of(lifetime));
+        let expires = now.plus(self.seconds[lifetime as usize]);
         let session = &self.sessions[index.0];
         // Packets of one flow come in rows: most of them are not the first in their second.
         if session.expires != expires || session.lifetime != lifetime {
@@ -169,6 +172,7 @@ impl Sessions {
     /// Gives every session the lifetime it would have had. All of one queue move by the same time: it stays in order.
     pub(crate) fn set_lifetimes(&mut self, lifetimes: Lifetimes) {
         let before = std::mem::replace(&mut self.lifetimes, lifetimes);
+        self.seconds = lifetimes.seconds();
         for place in (0..self.sessions.extent()).filter(|_| before != lifetimes) {
             if let Some(session) = self.sessions.at_mut(place) {
                 let (before, after) = (before.of(session.lifetime), lifetimes.of(session.lifetime));

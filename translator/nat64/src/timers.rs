@@ -54,6 +54,11 @@ impl Lifetimes {
         }
     }
 
+    /// All of them in seconds, in the order of [`Lifetime::ALL`].
+    pub(crate) fn seconds(&self) -> [u32; Lifetime::ALL.len()] {
+        Lifetime::ALL.map(|lifetime| self.of(lifetime).as_secs() as u32)
+    }
+
     pub(crate) const fn of(&self, lifetime: Lifetime) -> Duration {
         match lifetime {
             Lifetime::UdpDefault => self.udp,
@@ -115,7 +120,12 @@ pub(crate) struct Second(u32);
 impl Second {
     #[inline]
     pub(crate) const fn after(self, lifetime: Duration) -> Self {
-        Self(self.0.saturating_add(lifetime.as_secs() as u32))
+        self.plus(lifetime.as_secs() as u32)
+    }
+
+    #[inline]
+    pub(crate) const fn plus(self, seconds: u32) -> Self {
+        Self(self.0.saturating_add(seconds))
     }
 
     /// The end of a lifetime that has changed since it began.
@@ -191,6 +201,15 @@ mod tests {
 
         assert_eq!(clock.tick(start), later);
         assert_eq!(clock.instant(later), start + Duration::from_secs(5));
+    }
+
+    #[test]
+    fn lifetimes_in_seconds_stand_where_their_names_do() {
+        let lifetimes = Lifetimes::default();
+
+        for lifetime in Lifetime::ALL {
+            assert_eq!(u64::from(lifetimes.seconds()[lifetime as usize]), lifetimes.of(lifetime).as_secs());
+        }
     }
 
     #[test]
