@@ -75,7 +75,7 @@ pub fn answer(bytes: &[u8]) {
     let sections = [&step.answers[..], &message.authority, &message.additional];
     let outcome = Outcome::new(name, message.rcode, Security::Insecure, sections);
     let mut cache = Cache::new(Limits { entries: 4, bytes: 1 << 20 }, 1);
-    cache.insert(0, Key { name, rtype: question.rtype, flavour: 0 }, outcome.clone());
+    cache.insert(0, Key { name, rtype: question.rtype, flavour: 0 }, &outcome);
     assert!(cache.bytes() <= 1 << 20);
     let seen = Seen::new(&outcome, name, 1);
     assert_eq!(seen.answers().count(), step.answers.len(), "what is packed can be read");

@@ -20,13 +20,18 @@ pub enum Security {
 /// The answer to one question: a result and three sections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    pub rcode: Rcode,
-    pub security: Security,
-    /// Why there is no answer.
-    pub ede: Option<Ede>,
-    counts: [u16; 3],
+    facts: Facts,
     /// Owner, type, TTL, length and data of each record; the name that was asked for is one octet.
     packed: Box<[u8]>,
+}
+
+/// What an outcome is besides its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facts {
+    rcode: Rcode,
+    security: Security,
+    ede: Option<Ede>,
+    counts: [u16; 3],
 }
 
 /// Stands where a name would begin: no label is so long.
@@ -41,18 +46,33 @@ impl Outcome {
             pack(&mut packed, name, record.as_ref());
         }
         let counts = sections.map(|section| section.len() as u16);
-        Self { rcode, security, ede: None, counts, packed: packed.into() }
+        Self { facts: Facts { rcode, security, ede: None, counts }, packed: packed.into() }
+    }
+
+    /// With the reason that an upstream gave for an error.
+    #[must_use]
+    pub fn because(mut self, ede: Option<Ede>) -> Self {
+        self.facts.ede = ede;
+        self
+    }
+
+    /// What DNSSEC says about the records.
+    pub fn security(&self) -> Security {
+        self.facts.security
+    }
+
+    pub(crate) fn parts(&self) -> (Facts, &[u8]) {
+        (self.facts, &self.packed)
+    }
+
+    pub(crate) fn of_parts(facts: Facts, packed: &[u8]) -> Self {
+        Self { facts, packed: packed.into() }
     }
 
     /// No upstream gave an answer.
     pub fn failure(ede: Ede) -> Self {
-        let rcode = Rcode::SERV_FAIL;
-        Self { rcode, security: Security::Unchecked, ede: Some(ede), counts: [0; 3], packed: Box::default() }
-    }
-
-    /// What it takes on the heap, in bytes.
-    pub fn heap_bytes(&self) -> usize {
-        self.packed.len()
+        let (rcode, security) = (Rcode::SERV_FAIL, Security::Unchecked);
+        Self { facts: Facts { rcode, security, ede: Some(ede), counts: [0; 3] }, packed: Box::default() }
     }
 
     /// For how many seconds it may be used again (RFC 2308 §5, RFC 2181 §5.2, RFC 9520 §3.2); 0: not at all.
@@ -60,8 +80,8 @@ impl Outcome {
         let seen = Seen::new(self, name, 0);
         let answers = seen.answers().map(|record| record.ttl).min().unwrap_or(u32::MAX);
         let is_positive = seen.answers().any(|record| record.rtype == rtype || rtype == RecordType::ANY);
-        match self.rcode {
-            _ if matches!(self.security, Security::Bogus(_)) => FAILURE_SECS,
+        match self.facts.rcode {
+            _ if matches!(self.facts.security, Security::Bogus(_)) => FAILURE_SECS,
             Rcode::NO_ERROR if is_positive => answers.min(LONGEST_POSITIVE_SECS),
             Rcode::NO_ERROR | Rcode::NX_DOMAIN => {
                 // RFC 2308 §5: without a SOA record a negative answer should not be cached.
@@ -98,7 +118,8 @@ fn pack(packed: &mut Vec<u8>, name: NameRef<'_>, record: RecordRef<'_>) {
 /// An outcome as it is now: some of its time has passed.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
-    outcome: &'a Outcome,
+    facts: Facts,
+    packed: &'a [u8],
     name: NameRef<'a>,
     age_secs: u32,
 }
@@ -106,22 +127,26 @@ pub struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// `outcome`, the answer to a question for `name`, `age_secs` after it came.
     pub fn new(outcome: &'a Outcome, name: NameRef<'a>, age_secs: u32) -> Self {
-        Self { outcome, name, age_secs }
+        Self::of_parts(outcome.facts, &outcome.packed, name, age_secs)
+    }
+
+    pub(crate) fn of_parts(facts: Facts, packed: &'a [u8], name: NameRef<'a>, age_secs: u32) -> Self {
+        Self { facts, packed, name, age_secs }
     }
 
     /// How it ended.
     pub fn rcode(self) -> Rcode {
-        self.outcome.rcode
+        self.facts.rcode
     }
 
     /// What DNSSEC says about it.
     pub fn security(self) -> Security {
-        self.outcome.security
+        self.facts.security
     }
 
     /// Why there is no answer.
     pub fn ede(self) -> Option<Ede> {
-        self.outcome.ede
+        self.facts.ede
     }
 
     /// The answer section, TTLs as they are now.
@@ -150,8 +175,8 @@ impl<'a> Seen<'a> {
     }
 
     fn section(self, index: usize) -> Records<'a> {
-        let counts = self.outcome.counts.map(usize::from);
-        let mut records = Records { rest: &self.outcome.packed, name: self.name, age_secs: self.age_secs, left: 0 };
+        let counts = self.facts.counts.map(usize::from);
+        let mut records = Records { rest: self.packed, name: self.name, age_secs: self.age_secs, left: 0 };
         for count in &counts[..index] {
             records.left = *count;
             records.by_ref().for_each(drop);

@@ -146,7 +146,7 @@ impl Core {
         let mut cache = self.cache.borrow_mut();
         let slot = cache.find(now_ms, Key { name: name.as_ref(), rtype, flavour: flavour.0 })?;
         let (outcome, came_ms) = cache.kept(slot);
-        Some(Rc::new(Answer { name: name.clone(), outcome: outcome.clone(), came_ms }))
+        Some(Rc::new(Answer { name: name.clone(), outcome, came_ms }))
     }
 
     fn failed(&self, name: &Name, ede: Ede) -> Rc<Answer> {
@@ -159,14 +159,14 @@ impl Core {
         (name, rtype, flavour): &(Name, RecordType, Flavour),
     ) -> Rc<Answer> {
         let outcome = self.follow(settings, name, *rtype, *flavour).await;
-        if let Security::Bogus(ede) = outcome.security {
+        if let Security::Bogus(ede) = outcome.security() {
             count(&self.counters.bogus);
             tracing::debug!("{name} {rtype} is bogus: {ede:?}");
         }
         let came_ms = self.now_ms();
         if settings.config.policy.cache {
             let key = Key { name: name.as_ref(), rtype: *rtype, flavour: flavour.0 };
-            self.cache.borrow_mut().insert(came_ms, key, outcome.clone());
+            self.cache.borrow_mut().insert(came_ms, key, &outcome);
         }
         Rc::new(Answer { name: name.clone(), outcome, came_ms })
     }
@@ -226,11 +226,9 @@ fn finished(name: &Name, message: Message, way: Vec<Record>, security: Option<Se
         authority.retain(|record| record.rtype == RecordType::SOA || record.rtype.is_dnssec());
     }
     let security = security.unwrap_or(Security::Unchecked);
-    let mut outcome = Outcome::new(name.as_ref(), message.rcode, security, [&way, &authority, &message.additional]);
-    if !matches!(message.rcode, Rcode::NO_ERROR | Rcode::NX_DOMAIN) {
-        outcome.ede = message.ede.map(Ede);
-    }
-    outcome
+    let is_error = !matches!(message.rcode, Rcode::NO_ERROR | Rcode::NX_DOMAIN);
+    let why = message.ede.filter(|_| is_error).map(Ede);
+    Outcome::new(name.as_ref(), message.rcode, security, [&way, &authority, &message.additional]).because(why)
 }
 
 fn worse(before: Option<Security>, found: Security) -> Security {

@@ -129,7 +129,7 @@ impl Resolver {
             return (Outcome::new(name.as_ref(), seen.rcode(), seen.security(), [&a, &b, &c]), 0);
         }
         let outcome = self.upstream(name, rtype, depth);
-        self.cache.insert(self.now_ms, key, outcome.clone());
+        self.cache.insert(self.now_ms, key, &outcome);
         (outcome, 0)
     }
 
