@@ -15,6 +15,8 @@ pub enum Purpose {
     Lab,
     /// To measure gateways against each other.
     Bench,
+    /// To measure resolvers against each other.
+    Dns64,
     /// To run every test of the workspace.
     Tests,
 }
@@ -39,6 +41,15 @@ const LAB: [(&str, &str); 13] = [
 /// What the benchmarks compare with, and measure by.
 const BENCH: [(&str, &str); 3] = [("tayga", "tayga"), ("iperf3", "iperf3"), ("ethtool", "ethtool")];
 
+/// What the behaviour cases of DNS64 are asked, signed and compared with. Debian's own Python finds them there.
+const CASES: [(&str, &str); 2] = [
+    ("python3-dnspython", "/usr/lib/python3/dist-packages/dns/message.py"),
+    ("python3-cryptography", "/usr/lib/python3/dist-packages/cryptography/__init__.py"),
+];
+
+/// What the resolver is compared with, and measured by.
+const DNS64: [(&str, &str); 2] = [("unbound", "unbound"), ("dnsperf", "dnsperf")];
+
 /// What judges the scripts and the unit that we ship, and what counts instructions.
 const TESTS: [(&str, &str); 4] =
     [("dash", "dash"), ("shellcheck", "shellcheck"), ("systemd", "systemd-analyze"), ("valgrind", "valgrind")];
@@ -49,7 +60,8 @@ pub fn missing(purpose: Purpose) -> Vec<&'static str> {
     let more: &[&[_]] = match purpose {
         Purpose::Lab => &[],
         Purpose::Bench => &[&BENCH],
-        Purpose::Tests => &[&BENCH, &TESTS],
+        Purpose::Dns64 => &[&DNS64, &CASES],
+        Purpose::Tests => &[&BENCH, &CASES, &TESTS],
     };
     LAB.iter()
         .chain(more.iter().copied().flatten())

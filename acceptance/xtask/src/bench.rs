@@ -3,6 +3,7 @@
 
 mod bars;
 mod chart;
+mod dns64;
 mod document;
 mod gateways;
 mod micro;
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// Memory and time that a million flows take instead
     #[arg(long)]
     tables: bool,
+    /// The resolver beside Unbound and BIND instead
+    #[arg(long)]
+    dns64: bool,
     #[command(flatten)]
     gateways: gateways::Choice,
     /// Put the figures into docs/benchmarks.md
@@ -31,6 +35,9 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if options.dns64 {
+        return dns64::run(options.write);
+    }
     let chosen = [(options.instructions, &micro::INSTRUCTIONS), (options.tables, &micro::TABLES)];
     let chosen: Vec<_> = chosen.into_iter().filter_map(|(is_chosen, bench)| is_chosen.then_some(bench)).collect();
     if chosen.is_empty() {
