@@ -22,6 +22,7 @@ mod virtio;
 pub mod seeds;
 
 pub use control::control;
+pub use dns64::drive::{answer as dns_answer, query as dns_query};
 pub use document::document;
 pub use fragments::fragments;
 pub use icmp_errors::icmp_errors;
@@ -32,8 +33,10 @@ pub use virtio::virtio;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its binary, its corpus and its crashes.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("control", control),
+    ("dns_answer", dns_answer),
+    ("dns_query", dns_query),
     ("document", document),
     ("fragments", fragments),
     ("icmp_errors", icmp_errors),

@@ -1,5 +1,7 @@
 //! Inputs to begin with: conversations as they happen, so that a fuzzer need not find out what a packet is.
 
+mod dns;
+
 use nat64::Side;
 
 use crate::bench::{Bench, INSIDE, REMOTES, at, at4};
@@ -10,6 +12,8 @@ use crate::packets::{Kind, Shape, build};
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "control" => requests(),
+        "dns_answer" => dns::answers(),
+        "dns_query" => dns::questions(),
         "fragments" => scripts_of_fragments(),
         "icmp_errors" => scripts_of_errors(),
         "inside" => of_packets(Side::Inside),
