@@ -58,7 +58,7 @@ pub struct Dns64Policy {
     pub allow_ipv4: Option<bool>,
     /// Validate by DNSSEC.
     pub validate: Option<bool>,
-    /// Translate for clients that validate themselves too (RFC 6147 §5.5).
+    /// Accepted as others have it: DO alone never stops translation here, CD always does (RFC 6147 §5.5).
     pub break_dnssec: Option<bool>,
     /// Remember answers.
     pub cache: Option<bool>,
