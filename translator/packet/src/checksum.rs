@@ -25,7 +25,11 @@ impl Sum {
     #[must_use]
     #[inline]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
-        let mut words = bytes.chunks_exact(4);
+        let (blocks, rest) = bytes.split_at(bytes.len() - bytes.len() % BLOCK);
+        if !blocks.is_empty() {
+            self.0 += sum_of_blocks(blocks);
+        }
+        let mut words = rest.chunks_exact(4);
         for word in &mut words {
             self.0 += u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
         }
@@ -85,6 +89,23 @@ impl Sum {
     pub const fn complete(self) -> u16 {
         !self.fold()
     }
+}
+
+/// Payloads are summed in blocks of this many bytes; headers are shorter.
+const BLOCK: usize = 64;
+
+/// Eight bytes at a time, in rows that do not wait for each other; the carries go to the upper halves.
+fn sum_of_blocks(blocks: &[u8]) -> u64 {
+    let (mut even, mut odd) = (0_u128, 0_u128);
+    for block in blocks.chunks_exact(BLOCK) {
+        for pair in block.as_chunks::<8>().0.as_chunks::<2>().0 {
+            even += u128::from(u64::from_ne_bytes(pair[0]));
+            odd += u128::from(u64::from_ne_bytes(pair[1]));
+        }
+    }
+    let sum = even + odd;
+    // 2^32 and 2^64 are 1 in ones' complement.
+    (sum as u64 & 0xffff_ffff) + (sum as u64 >> 32) + (sum >> 64) as u64
 }
 
 /// What a change of fields means for a checksum: the sum of the new words minus that of the old ones.
