@@ -5,8 +5,9 @@ use gotatun::packet::{Packet, PacketBufPool};
 /// Room for a datagram on a 1500-byte link, with slack for baby jumbo frames; a larger one gets its own allocation.
 const BUFFER_BYTES: usize = 2048;
 
-/// How many idle buffers are kept: twice the largest batch.
-const POOLED_BUFFERS: usize = 128;
+/// How many idle buffers are kept. A packet leaves its buffer when it is encrypted, so a few are enough, and stay in the
+/// nearest cache; packets that wait for a session cost an allocation each.
+const POOLED_BUFFERS: usize = 4;
 
 /// The pool that datagram buffers come from and go back to.
 #[derive(Clone)]
