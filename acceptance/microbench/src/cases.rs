@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nat64::Side;
 use packet::checksum::Sum;
+use packet::coalesce::{Coalescer, Merge};
 use packet::segment;
 
 use crate::flows::{Bench, Flow, Inside, SEGMENTS, Transport, Waiting};
@@ -42,7 +43,7 @@ const IN_TURN: Duration = Duration::from_micros(100);
 const MANY: u32 = 20_000;
 
 /// Every case, in the order they are counted.
-pub const CASES: [Case; 21] = [
+pub const CASES: [Case; 22] = [
     hit("NAT64 UDP out, one flow", || hits(Inside::Ipv6, Transport::Udp, Side::Inside, 1)),
     hit("NAT64 UDP in, one flow", || hits(Inside::Ipv6, Transport::Udp, Side::Outside, 1)),
     hit("NAT64 UDP out, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Udp, Side::Inside, PACKETS)),
@@ -64,6 +65,7 @@ pub const CASES: [Case; 21] = [
     other("NAT64 TCP, new flow", "flow", || new_flows(Transport::Tcp)),
     other("checksum of 1500 bytes", "1500 bytes", checksums),
     other("cutting a super-packet into 1340 bytes", "segment", segments),
+    other("merging packets of 1340 bytes into one", "segment", merges),
 ];
 
 const fn hit(name: &'static str, prepare: fn() -> Work) -> Case {
@@ -145,6 +147,33 @@ fn checksums() -> Work {
         }
     };
     Work { units: u64::from(PACKETS), run: Box::new(run) }
+}
+
+fn merges() -> Work {
+    let mut bench = Bench::new();
+    let flow = Flow::new(Inside::Ipv6, Transport::Tcp, 1);
+    bench.open(&[flow]);
+    let mut packets = Vec::new();
+    for packet in &mut bench.super_packets(flow, Side::Inside, 10) {
+        let cut = segment::segment(&packet.packet(), |part| packets.push(part.to_vec()));
+        assert_eq!(cut, Ok(()), "a super-packet can be cut");
+    }
+    let units = packets.len() as u64;
+    let mut coalescer = Coalescer::new(Merge::TcpAndUdp, 10);
+    // The buffers are there already.
+    for packet in &packets {
+        assert_eq!(coalescer.push(packet), Ok(()), "there is room for ten super-packets");
+    }
+    while coalescer.poll().is_some() {}
+    let run = move || {
+        for packet in &packets {
+            assert_eq!(coalescer.push(packet), Ok(()), "there is room for ten super-packets");
+        }
+        while let Some(packet) = coalescer.poll() {
+            black_box(packet.bytes());
+        }
+    };
+    Work { units, run: Box::new(run) }
 }
 
 fn segments() -> Work {
