@@ -36,8 +36,9 @@ struct PoolAddress {
 /// The ports of one address and protocol.
 #[derive(Debug)]
 struct Ports {
+    /// In order and apart from each other.
     ranges: Vec<RangeInclusive<u16>>,
-    /// How many that is; ranges may overlap.
+    /// How many that is.
     count: u32,
     used: PortSet,
 }
@@ -141,9 +142,8 @@ impl PoolAddress {
 
 impl Ports {
     fn new<'p>(parts: impl Iterator<Item = &'p &'p Pool4>) -> Self {
-        // Port 0 is reserved (RFC 6335 §6).
-        let ranges: Vec<_> = parts.map(|part| (*part.ports.start()).max(1)..=*part.ports.end()).collect();
-        let count = (1..=u16::MAX).filter(|port| ranges.iter().any(|range| range.contains(port))).count() as u32;
+        let ranges = merge(parts.map(|part| part.ports.clone()).collect());
+        let count = ranges.iter().map(|range| range.len() as u32).sum();
         Self { ranges, count, used: PortSet::new() }
     }
 
@@ -168,6 +168,23 @@ impl Ports {
         used.insert(port);
         Some(port)
     }
+}
+
+/// The ports of all the ranges without port 0, which is reserved (RFC 6335 §6), in the fewest ranges.
+fn merge(mut ranges: Vec<RangeInclusive<u16>>) -> Vec<RangeInclusive<u16>> {
+    ranges.sort_unstable_by_key(|range| *range.start());
+    let mut merged: Vec<RangeInclusive<u16>> = Vec::new();
+    for range in ranges {
+        let (first, last) = ((*range.start()).max(1), *range.end());
+        match merged.last_mut() {
+            Some(before) if first <= before.end().saturating_add(1) => {
+                *before = *before.start()..=last.max(*before.end());
+            }
+            Some(_) | None if first <= last => merged.push(first..=last),
+            Some(_) | None => {}
+        }
+    }
+    merged
 }
 
 /// A free port of the class and parity, starting at a random range.
@@ -253,6 +270,15 @@ mod tests {
         assert_eq!(given.len(), 104);
         assert_eq!(pool.allocate(Protocol::Udp, inner(1, 1)), None);
         assert!(pool.allocate(Protocol::Tcp, inner(1, 1)).is_some(), "each protocol has its own ports");
+    }
+
+    #[test]
+    fn ranges_that_overlap_or_touch_count_once() {
+        let ranges = [(9, 5), (20, 30), (0, 0), (0, 3), (25, 28), (31, 40), (u16::MAX, u16::MAX), (4, 4)];
+
+        let merged = merge(ranges.map(|(first, last)| first..=last).to_vec());
+
+        assert_eq!(merged, [1..=4, 20..=40, u16::MAX..=u16::MAX]);
     }
 
     #[test]
