@@ -3,6 +3,7 @@
 //! All are cut from right packets, so that what their receivers put together must have right checksums; unless the
 //! script spoils one, from which on nothing is known.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nat64::Side;
@@ -26,7 +27,18 @@ pub fn fragments(input: &[u8]) {
 
 /// What is cut: the side it comes from, its identification, the whole.
 #[derive(Debug, Default)]
-struct Packets([Option<(Side, u16, Vec<u8>)>; PACKETS]);
+struct Packets {
+    now: [Option<(Side, u16, Vec<u8>)>; PACKETS],
+    identifications: BTreeSet<u16>,
+}
+
+impl Packets {
+    /// One that no packet has had, this one if possible: parts of two packets would make one that is right in nothing.
+    fn identification(&mut self, like: u16) -> Option<u16> {
+        let mut candidates = (0..=u16::MAX).map(|step| like.wrapping_add(step));
+        candidates.find(|candidate| self.identifications.insert(*candidate))
+    }
+}
 
 fn step(bench: &mut Bench, script: &mut Script<'_>, packets: &mut Packets) -> Step {
     let operation = script.byte()?;
@@ -34,12 +46,12 @@ fn step(bench: &mut Bench, script: &mut Script<'_>, packets: &mut Packets) -> St
     match operation % 16 {
         0 | 1 => {
             let side = if operation % 2 == 0 { Side::Inside } else { Side::Outside };
-            let identification = script.word()?;
-            packets.0[place] = Some((side, identification, shape(bench, script, side)?));
+            let identification = packets.identification(script.word()?)?;
+            packets.now[place] = Some((side, identification, shape(bench, script, side)?));
             Some(())
         }
-        2..=8 => fragment(bench, script, packets.0[place].as_ref()),
-        9..=11 => train(bench, script, packets.0[place].as_ref()),
+        2..=8 => fragment(bench, script, packets.now[place].as_ref()),
+        9..=11 => train(bench, script, packets.now[place].as_ref()),
         12 => time(bench, script),
         13 => {
             bench.pass(Duration::from_millis(u64::from(script.byte()?) * 20));
