@@ -60,7 +60,7 @@ pub(crate) fn transport_is_right(bytes: &[u8], layout: &Layout) -> bool {
 /// The sum of the words of transport and pseudo header (RFC 9293 §3.1, RFC 8200 §8.1), which is all ones if the checksum
 /// among them is right.
 pub(crate) fn sum_of_transport(bytes: &[u8], layout: &Layout) -> u16 {
-    let transport = layout.transport(bytes);
+    let transport = transport(bytes, layout);
     let addresses: &[u8] = match (layout.family, layout.protocol) {
         (Family::V4, protocol::ICMPV4) => &[],
         (Family::V4, _) => &bytes[12..20],
@@ -69,6 +69,16 @@ pub(crate) fn sum_of_transport(bytes: &[u8], layout: &Layout) -> u16 {
     let pseudo = [addresses, &[0, layout.protocol], &(transport.len() as u16).to_be_bytes()].concat();
     let pseudo: &[u8] = if addresses.is_empty() { &[] } else { &pseudo };
     sum_of_words(&[pseudo, transport].concat())
+}
+
+/// Without what may follow a datagram that is shorter than its packet (RFC 768; surplus area in RFC 9868 §3).
+fn transport<'b>(bytes: &'b [u8], layout: &Layout) -> &'b [u8] {
+    let transport = layout.transport(bytes);
+    let Some(&[high, low]) = transport.get(4..6) else { return transport };
+    match usize::from(u16::from_be_bytes([high, low])) {
+        len @ 8.. if layout.protocol == protocol::UDP && len < transport.len() => &transport[..len],
+        _ => transport,
+    }
 }
 
 /// The ones' complement sum of RFC 1071.
