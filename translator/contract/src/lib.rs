@@ -38,7 +38,7 @@ pub use special_purpose::{REGISTRY, Reach, SpecialPurpose, special_purpose};
 
 /// The version of the document's layout that this crate reads and writes.
 pub const FORMAT: u32 = 1;
-/// A document larger than this is refused unread; 16 000 peers fit.
+/// A document larger than this is refused unread; 14 000 peers fit.
 pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 /// The UDP port on which servers listen for the gateway.
 pub const WIREGUARD_PORT: u16 = 46464;
