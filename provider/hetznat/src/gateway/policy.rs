@@ -6,7 +6,7 @@ use contract::DeniedPort;
 use tfplugin5::{Attr, Diagnostics, Path, Spelled, Value, model, optional};
 
 use crate::attributes::Net4;
-use crate::list::{List, meanings, spelled};
+use crate::list::{List, given, meanings, spelled};
 
 model! {
     /// What peers may reach.
@@ -48,8 +48,8 @@ impl Policy {
             allow: spelled(entry.allow.iter().copied().map(Net4)),
             denied_ports: Attr::Known(entry.denied_ports.iter().map(|port| Spelled::from(*port).into()).collect()),
             home_addresses: spelled(entry.home_addresses.iter().copied()),
-            new_flows_per_second: entry.new_flows_per_second.map_or(Attr::Null, Attr::Known),
-            flows_per_peer: entry.flows_per_peer.map_or(Attr::Null, Attr::Known),
+            new_flows_per_second: given(entry.new_flows_per_second),
+            flows_per_peer: given(entry.flows_per_peer),
         }
     }
 }
