@@ -12,6 +12,8 @@ use crate::host::path;
 pub const PROVIDER: &str = "terraform-provider-hetznat";
 /// The Pi's side of hetznat.
 pub const TRANSLATOR: &str = "hetznat-translator";
+/// The stand-in of Hetzner's API.
+pub const HETZNER: &str = "hetzner-api";
 /// What the benchmarks put through a gateway.
 pub const LOAD: &str = "hetznat-load";
 

@@ -9,6 +9,7 @@ pub mod binaries;
 pub mod bind;
 mod directory;
 pub mod dns64;
+pub mod hetzner;
 pub mod host;
 pub mod packages;
 pub mod process;

@@ -26,8 +26,18 @@ pub(crate) fn status(mut command: Command) -> Result<ExitStatus> {
 
 /// Builds the binaries that the lab drives, beside this one.
 pub(crate) fn build_binaries() -> Result<()> {
-    let status =
-        status(cargo(&["build", "--quiet", "--package", PROVIDER, "--package", TRANSLATOR, "--package", "load"]))?;
+    let status = status(cargo(&[
+        "build",
+        "--quiet",
+        "--package",
+        PROVIDER,
+        "--package",
+        TRANSLATOR,
+        "--package",
+        "load",
+        "--package",
+        "hetzner",
+    ]))?;
     ensure!(status.success(), "the binaries could not be built");
     Ok(())
 }

@@ -8,6 +8,7 @@ mod documents;
 mod egress;
 mod examples;
 mod fences;
+mod hetzner;
 mod hosts;
 mod life;
 mod membership;
