@@ -93,9 +93,12 @@ impl Dns64 {
     /// The most elements of every other list.
     pub const MOST_ELEMENTS: usize = 1024;
 
-    /// The policy as DNS64 reads it, pool6 being the prefix if there is no other.
+    /// The policy as DNS64 reads it, pool6 being the prefix if there is no other. Keys of later versions, which a reader
+    /// of the document ignores, are not in it.
     pub fn policy_json(&self, pool6: Pool6) -> Value {
         let mut policy = self.policy.clone();
+        policy.other.clear();
+        policy.prefixes.iter_mut().for_each(|prefix| prefix.other.clear());
         if policy.prefixes.is_empty() {
             policy.prefixes.push(Dns64Prefix::new(pool6));
         }
@@ -167,19 +170,32 @@ mod tests {
         assert!(!suffix_is_good("2001:db8::/64", "::100:0"));
     }
 
-    #[test]
-    fn without_prefixes_pool6_is_the_one() {
+    fn policy_json(policy: Dns64Policy) -> Value {
         let dns64 = Dns64 {
             upstreams: Vec::new(),
             listen: Vec::new(),
             clients: Vec::new(),
             trust_anchors: Vec::new(),
-            policy: Dns64Policy { validate: Some(true), ..Dns64Policy::default() },
+            policy,
             other: BTreeMap::new(),
         };
+        dns64.policy_json(Pool6::default())
+    }
 
-        let json = dns64.policy_json(Pool6::default());
+    #[test]
+    fn without_prefixes_pool6_is_the_one() {
+        let json = policy_json(Dns64Policy { validate: Some(true), ..Dns64Policy::default() });
 
         assert_eq!(json, serde_json::json!({"prefixes": [{"prefix": "64:ff9b::/96"}], "validate": true}));
+    }
+
+    #[test]
+    fn the_resolver_never_hears_of_keys_of_later_versions() {
+        let later = BTreeMap::from([("later".to_owned(), Value::Null)]);
+        let prefix = Dns64Prefix { other: later.clone(), ..Dns64Prefix::new(Pool6::default()) };
+
+        let json = policy_json(Dns64Policy { prefixes: vec![prefix], other: later, ..Dns64Policy::default() });
+
+        assert_eq!(json, serde_json::json!({"prefixes": [{"prefix": "64:ff9b::/96"}]}));
     }
 }

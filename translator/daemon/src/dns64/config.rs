@@ -165,7 +165,7 @@ impl Config {
         listen.extend(dns64.listen.iter().map(|listen| listen.socket()));
         let peers = gateway.peers.values().map(|peer| IpNet::V6(peer.prefix));
         let nets = peers.chain([IpNet::V4(gateway.ipv4_prefix)]).chain(dns64.clients.iter().copied());
-        let policy = Policy::parse(&known(dns64.policy_json(gateway.pool6)));
+        let policy = Policy::parse(&dns64.policy_json(gateway.pool6));
         Ok(Some(Self {
             listen,
             upstreams: dns64.upstreams.clone(),
@@ -190,32 +190,6 @@ fn anchors_of(dns64: &contract::Dns64) -> Result<Vec<Anchor>, String> {
     };
     let added: Vec<Anchor> = dns64.trust_anchors.iter().map(parse).collect::<Result<_, String>>()?;
     Ok([Anchor::root(), added].concat())
-}
-
-/// Without the keys of later versions, which a reader of the document ignores.
-fn known(mut policy: Value) -> Value {
-    const KEYS: [&str; 11] = [
-        "prefixes",
-        "exclude",
-        "mapped",
-        "clients",
-        "translate_all",
-        "ignore_aaaa",
-        "no_synth",
-        "allow_ipv4",
-        "validate",
-        "break_dnssec",
-        "cache",
-    ];
-    const OF_PREFIX: [&str; 6] = ["prefix", "suffix", "mapped", "clients", "exclude", "recursive_only"];
-    if let Value::Object(map) = &mut policy {
-        map.retain(|key, _| KEYS.contains(&key.as_str()));
-        let prefixes = map.get_mut("prefixes").and_then(Value::as_array_mut);
-        for prefix in prefixes.into_iter().flatten().filter_map(Value::as_object_mut) {
-            prefix.retain(|key, _| OF_PREFIX.contains(&key.as_str()));
-        }
-    }
-    policy
 }
 
 impl RateFile {
