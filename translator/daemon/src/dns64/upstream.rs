@@ -122,7 +122,8 @@ impl Pool {
                         Ok(message) => {
                             server.succeeded();
                             answered[index] = true;
-                            self.asker.counters.upstream_rcode(message_rcode(&message));
+                            let Message { rcode, .. } = message;
+                            self.asker.counters.upstream_rcode(rcode);
                             if is_final(&message) {
                                 return Ok(message);
                             }
@@ -199,10 +200,6 @@ fn way(upstream: &Upstream, tls: Option<&Tls>) -> Option<Way> {
 /// Not for another server to improve.
 fn is_final(message: &Message) -> bool {
     matches!(message.rcode, Rcode::NO_ERROR | Rcode::NX_DOMAIN)
-}
-
-fn message_rcode(message: &Message) -> Rcode {
-    message.rcode
 }
 
 async fn attempt(

@@ -90,9 +90,11 @@ impl<'c> Validator<'c> {
 
     async fn positive(&mut self, set: &RrSet<'_>, proofs: &[RrSet<'_>]) -> Security {
         let signers = set.signers();
-        let Some(signer) = signers.first() else { return self.unsigned(set.owner(), Ede::RRSIGS_MISSING).await };
+        if signers.is_empty() {
+            return self.unsigned(set.owner(), Ede::RRSIGS_MISSING).await;
+        }
         let mut why = Ede::DNSSEC_BOGUS;
-        for signer in std::iter::once(signer).chain(signers.iter().skip(1)) {
+        for signer in &signers {
             let (zone, keys) = match self.zone(signer.as_ref()).await {
                 Zone::Signed(zone, keys) => (zone, keys),
                 Zone::Unsigned => return Security::Insecure,
