@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::core::{Core, Handled};
+use super::limiter::who;
 
 /// Connections at one time, of everybody and of one client.
 const MOST_CONNECTIONS: usize = 256;
@@ -46,9 +47,9 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Connections by client.
+/// Connections by client; an IPv6 client is its /64, or one server could take every seat.
 #[derive(Default)]
-struct Guests(RefCell<HashMap<IpAddr, usize>>);
+struct Guests(RefCell<HashMap<u128, usize>>);
 
 /// Answers until the task is aborted.
 pub(super) async fn serve(core: Rc<Core>, listener: std::net::TcpListener) -> io::Result<()> {
@@ -76,12 +77,13 @@ pub(super) async fn serve(core: Rc<Core>, listener: std::net::TcpListener) -> io
 
 struct Seat {
     guests: Rc<Guests>,
-    client: IpAddr,
+    client: u128,
 }
 
 impl Seat {
     /// `None`: there is no more room, and the connection is closed.
     fn take(guests: &Rc<Guests>, client: IpAddr) -> Option<Self> {
+        let client = who(client);
         let mut seats = guests.0.borrow_mut();
         let own = seats.get(&client).copied().unwrap_or(0);
         if own >= MOST_PER_CLIENT || seats.values().sum::<usize>() >= MOST_CONNECTIONS {
@@ -178,4 +180,23 @@ async fn write(mut writer: OwnedWriteHalf, mut answers: mpsc::Receiver<Answer>) 
 fn push(frames: &mut Vec<u8>, answer: &[u8]) {
     frames.extend_from_slice(&(answer.len() as u16).to_be_bytes());
     frames.extend_from_slice(answer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_with_many_addresses_leaves_seats_to_others() {
+        let guests = Rc::new(Guests::default());
+        let greedy = |number: u128| IpAddr::V6((0x2001_0db8 << 96 | number).into());
+
+        let seats: Vec<Seat> =
+            (0..MOST_CONNECTIONS as u128).filter_map(|number| Seat::take(&guests, greedy(number))).collect();
+
+        assert_eq!(seats.len(), MOST_PER_CLIENT);
+        assert!(Seat::take(&guests, "2001:db8:0:1::1".parse().unwrap()).is_some());
+        drop(seats);
+        assert!(guests.0.borrow().is_empty());
+    }
 }
