@@ -17,12 +17,15 @@ impl Rate {
 
 /// More clients than this at once share what is left: the ones unknown are let through.
 const MOST_CLIENTS: usize = 16_384;
+/// A full table is looked through no more often than this.
+const BETWEEN_LOOKS_MS: u64 = 1_000;
 
 /// Tokens by client; an IPv6 client is its /64.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     rate: Option<Rate>,
     buckets: HashMap<u128, Bucket>,
+    looked_through_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +37,7 @@ struct Bucket {
 
 impl Limiter {
     pub(crate) fn new(rate: Option<Rate>) -> Self {
-        Self { rate, buckets: HashMap::new() }
+        Self { rate, buckets: HashMap::new(), looked_through_ms: None }
     }
 
     /// Whether `client` may ask now; if not, in how many milliseconds it may.
@@ -66,6 +69,10 @@ impl Limiter {
 
     /// A full bucket says nothing.
     fn forget_the_idle(&mut self, rate: Rate, now_ms: u64) {
+        if self.looked_through_ms.is_some_and(|then| now_ms < then + BETWEEN_LOOKS_MS) {
+            return;
+        }
+        self.looked_through_ms = Some(now_ms);
         let full = u64::from(rate.burst) * 1_000;
         self.buckets.retain(|_, bucket| bucket.filled(rate, now_ms) < full);
     }
@@ -119,5 +126,7 @@ mod tests {
         }
 
         assert!(limiter.buckets.len() <= MOST_CLIENTS);
+        limiter.take("2001:db8:ffff::1".parse().unwrap(), BETWEEN_LOOKS_MS).unwrap();
+        assert_eq!(limiter.buckets.len(), 1, "their buckets are full again");
     }
 }
