@@ -2,6 +2,7 @@
 
 mod anchor;
 mod domain;
+mod health;
 mod listen;
 mod matches;
 mod upstream;
@@ -16,6 +17,7 @@ use crate::{Place, Pool6, place::Invalid};
 
 pub use anchor::{TrustAnchor, TrustAnchorError};
 pub use domain::{Domain, DomainError};
+pub use health::{Health, ProbeKind, ProbeKindError, Target, TargetError};
 pub use listen::{Listen, ListenError};
 pub use matches::{Match, MatchError};
 pub use upstream::{Host, Upstream, UpstreamError};
@@ -81,6 +83,8 @@ pub struct Dns64Prefix {
     pub exclude: Option<Vec<Match>>,
     /// Only for queries that desire recursion.
     pub recursive_only: Option<bool>,
+    /// How it is found out whether packets get through; `None`: they do.
+    pub health: Option<Health>,
     /// Keys that this version does not know, kept as they are.
     pub other: BTreeMap<String, Value>,
 }
@@ -94,11 +98,14 @@ impl Dns64 {
     pub const MOST_ELEMENTS: usize = 1024;
 
     /// The policy as DNS64 reads it, pool6 being the prefix if there is no other. Keys of later versions, which a reader
-    /// of the document ignores, are not in it.
+    /// of the document ignores, are not in it; nor is health, which is no matter of what to answer but of probing.
     pub fn policy_json(&self, pool6: Pool6) -> Value {
         let mut policy = self.policy.clone();
         policy.other.clear();
-        policy.prefixes.iter_mut().for_each(|prefix| prefix.other.clear());
+        for prefix in &mut policy.prefixes {
+            prefix.health = None;
+            prefix.other.clear();
+        }
         if policy.prefixes.is_empty() {
             policy.prefixes.push(Dns64Prefix::new(pool6));
         }
@@ -133,12 +140,18 @@ impl Dns64Prefix {
             clients: None,
             exclude: None,
             recursive_only: None,
+            health: None,
             other: BTreeMap::new(),
         }
     }
 
-    /// RFC 6052 §2.2: a suffix begins behind the IPv4 address and the reserved octet.
     fn check(&self, place: &Place) -> Result<(), Invalid> {
+        self.check_suffix(place)?;
+        self.health.iter().try_for_each(|health| health.check(self.prefix, &place.key("health")))
+    }
+
+    /// RFC 6052 §2.2: a suffix begins behind the IPv4 address and the reserved octet.
+    fn check_suffix(&self, place: &Place) -> Result<(), Invalid> {
         let length = u32::from(self.prefix.net().prefix_len());
         let behind = if length == 96 { 0 } else { u128::MAX >> (length + 40) };
         match self.suffix {

@@ -22,8 +22,8 @@ mod text;
 mod validate;
 
 pub use dns64::{
-    Dns64, Dns64Policy, Dns64Prefix, Domain, DomainError, Host, Listen, ListenError, Match, MatchError, TrustAnchor,
-    TrustAnchorError, Upstream, UpstreamError,
+    Dns64, Dns64Policy, Dns64Prefix, Domain, DomainError, Health, Host, Listen, ListenError, Match, MatchError,
+    ProbeKind, ProbeKindError, Target, TargetError, TrustAnchor, TrustAnchorError, Upstream, UpstreamError,
 };
 pub use document::{Document, Gateway, Peer};
 pub use egress::{Egress, EgressError, EgressMode, PortRange, PortRangeError, addresses};

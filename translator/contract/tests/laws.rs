@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use contract::{
-    Dns64, Dns64Policy, Dns64Prefix, Document, Egress, Gateway, MAX_DOCUMENT_BYTES, Match, Name, ParseError, Peer,
-    Policy, Pool6, PrivateKey, PublicKey,
+    Dns64, Dns64Policy, Dns64Prefix, Document, Egress, Gateway, Health, MAX_DOCUMENT_BYTES, Match, Name, ParseError,
+    Peer, Policy, Pool6, PrivateKey, PublicKey,
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
@@ -147,13 +147,32 @@ fn dns64s() -> impl Strategy<Value = Dns64> {
     )
 }
 
+fn healths() -> impl Strategy<Value = Health> {
+    let (address, port) = (1_u32..0xe000_0000, prop::option::of(1..=u16::MAX));
+    let numbers = prop::array::uniform2(prop::option::of(100_u32..10_000));
+    (address, port, numbers, prop::option::of(1_u32..100), others()).prop_map(
+        |(address, port, [interval_ms, timeout_ms], fall, other)| Health {
+            target: contract::Target { address: address.into(), port },
+            kind: port.map(|_| contract::ProbeKind::Dns),
+            interval_ms,
+            timeout_ms,
+            fall,
+            rise: fall,
+            other,
+        },
+    )
+}
+
 fn dns64_policies() -> impl Strategy<Value = Dns64Policy> {
-    let prefix = (any::<bool>(), matches(), others()).prop_map(|(has_suffix, mapped, other)| Dns64Prefix {
-        suffix: has_suffix.then(|| "::1".parse().unwrap()),
-        mapped,
-        other,
-        ..Dns64Prefix::new("2001:db8:122::/48".parse::<Pool6>().unwrap())
-    });
+    let prefix = (any::<bool>(), matches(), prop::option::of(healths()), others()).prop_map(
+        |(has_suffix, mapped, health, other)| Dns64Prefix {
+            suffix: has_suffix.then(|| "::1".parse().unwrap()),
+            mapped,
+            health,
+            other,
+            ..Dns64Prefix::new("2001:db8:122::/48".parse::<Pool6>().unwrap())
+        },
+    );
     let flags = prop::array::uniform5(prop::option::of(any::<bool>()));
     let domains = prop::collection::vec("[a-z]{1,9}(\\.[a-z]{1,9})?\\.?".prop_map(|text| text.parse().unwrap()), 0..3);
     (prop::collection::vec(prefix, 0..2), matches(), flags, domains, others()).prop_map(

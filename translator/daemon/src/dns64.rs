@@ -24,6 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
+use ::dns64::Healthy;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet};
@@ -35,6 +36,7 @@ pub(crate) use standalone::{check, run};
 
 use self::core::{Core, Settings};
 use counters::Counters;
+use probe::Probe;
 use random::Random;
 use upstream::Pool;
 
@@ -144,7 +146,7 @@ fn main(
         Service { core: Rc::new(Core::new(settings, counters, random)), listeners: Vec::new(), probes: Vec::new() };
     LocalSet::new().block_on(&runtime, async move {
         service.listen(sockets);
-        service.probe();
+        service.probe(&[]);
         let _ = ready.send(Ok(()));
         while let Some(command) = commands.recv().await {
             match command {
@@ -204,7 +206,7 @@ impl Service {
     fn follow(&mut self, config: Config, sockets: Sockets) -> Result<(), String> {
         let before = self.core.settings();
         let settings = settings(config, &self.core.counters, &self.core.random, Some(&before))?;
-        let probes_alike = before.config.probes_like(&settings.config);
+        let probes_alike = before.config.probes == settings.config.probes;
         let wanted = settings.config.listen.clone();
         self.core.replace(settings);
         let (kept, gone): (Vec<_>, Vec<_>) =
@@ -213,18 +215,24 @@ impl Service {
         self.listeners = kept;
         self.listen(sockets);
         if !probes_alike {
-            self.probe();
+            self.probe(&before.config.probes);
         }
         Ok(())
     }
 
-    fn probe(&mut self) {
+    /// Probes the prefixes. What is thought of one stays if it was probed in the same way `before`.
+    fn probe(&mut self, before: &[Option<Probe>]) {
         self.probes.drain(..).for_each(|probe| probe.abort());
         let settings = self.core.settings();
-        self.core.set_healthy(dns64::Healthy::ALL);
-        if let Some(config) = &settings.config.probe {
-            let prefixes = settings.config.policy.prefixes().iter().map(|prefix| prefix.pool6());
-            self.probes = probe::start(&self.core, config, prefixes);
+        let then = self.core.healthy();
+        let mut now = Healthy::ALL;
+        let probes = settings.config.probes.iter().enumerate();
+        let probes: Vec<_> = probes.filter_map(|(index, probe)| Some((index, probe.as_ref()?))).collect();
+        for (index, probe) in &probes {
+            let known = before.iter().position(|before| before.as_ref() == Some(probe));
+            now = now.with(*index, known.is_none_or(|known| then.contains(known)));
         }
+        self.core.set_healthy(now);
+        self.probes = probes.into_iter().map(|(index, probe)| probe::start(&self.core, index, probe.clone())).collect();
     }
 }

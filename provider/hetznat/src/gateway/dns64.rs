@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use contract::{Domain, Listen, Match, Pool6, TrustAnchor, Upstream};
-use tfplugin5::{Attr, Diagnostic, Diagnostics, Path, Spelled, blocks, model, optional, required};
+use contract::{Domain, Listen, Match, Pool6, ProbeKind, Target, TrustAnchor, Upstream};
+use tfplugin5::{Attr, Diagnostic, Diagnostics, Path, Spelled, block, blocks, model, optional, required};
 
 use crate::attributes::Net;
 use crate::list::{List, given, meanings, meanings_if_given, spelled, spelled_if_given};
@@ -60,6 +60,27 @@ model! {
         exclude: List<Match> = optional(),
         /// Whether only queries that desire recursion get answers with this prefix.
         recursive_only: bool = optional(),
+        /// Answers have this prefix only while packets get through it, which the gateway finds out by sending some. Without
+        /// the block nobody looks.
+        health: Health = block(),
+    }
+}
+
+model! {
+    /// How it is found out whether packets get through a prefix.
+    pub(crate) struct Health {
+        /// A host of the IPv4 internet that may be asked again and again, as `192.0.2.1:443`, or the address alone.
+        target: Spelled<Target> = required(),
+        /// How it answers: `tcp` (it accepts a connection or refuses it), `dns` (over UDP), `icmp` (an echo). Default: `tcp`.
+        kind: Spelled<ProbeKind> = optional(),
+        /// Between two probes, in milliseconds. Default: 1000.
+        interval_ms: u32 = optional(),
+        /// For an answer, in milliseconds. Default: 1000.
+        timeout_ms: u32 = optional(),
+        /// How many failures in a row make the prefix unhealthy. Default: 3.
+        fall: u32 = optional(),
+        /// How many successes in a row make it healthy again. Default: 2.
+        rise: u32 = optional(),
     }
 }
 
@@ -131,6 +152,7 @@ impl Prefix {
             clients: meanings_if_given(&self.translate_for, &at("translate_for"))?,
             exclude: meanings_if_given(&self.exclude, &at("exclude"))?,
             recursive_only: self.recursive_only.known().copied(),
+            health: self.health.known().map(Health::to_entry).transpose()?,
             other: Default::default(),
         })
     }
@@ -143,6 +165,32 @@ impl Prefix {
             translate_for: spelled_if_given(entry.clients.as_ref()),
             exclude: spelled_if_given(entry.exclude.as_ref()),
             recursive_only: given(entry.recursive_only),
+            health: given(entry.health.as_ref().map(Health::from_entry)),
+        }
+    }
+}
+
+impl Health {
+    fn to_entry(&self) -> Result<contract::Health, Diagnostics> {
+        Ok(contract::Health {
+            target: **self.target.get()?,
+            kind: self.kind.known().map(|kind| **kind),
+            interval_ms: self.interval_ms.known().copied(),
+            timeout_ms: self.timeout_ms.known().copied(),
+            fall: self.fall.known().copied(),
+            rise: self.rise.known().copied(),
+            other: Default::default(),
+        })
+    }
+
+    fn from_entry(entry: &contract::Health) -> Self {
+        Self {
+            target: Spelled::from(entry.target).into(),
+            kind: given(entry.kind.map(Spelled::from)),
+            interval_ms: given(entry.interval_ms),
+            timeout_ms: given(entry.timeout_ms),
+            fall: given(entry.fall),
+            rise: given(entry.rise),
         }
     }
 }

@@ -13,6 +13,10 @@ pub(super) fn with_what_is_not_ours(mut entry: Gateway, found: Gateway) -> Gatew
         for prefix in &mut dns64.policy.prefixes {
             let before = found.policy.prefixes.iter().find(|before| before.prefix == prefix.prefix);
             prefix.other = before.map(|before| before.other.clone()).unwrap_or_default();
+            if let (Some(health), Some(found)) = (&mut prefix.health, before.and_then(|before| before.health.as_ref()))
+            {
+                health.other = found.other.clone();
+            }
         }
     }
     entry
@@ -28,6 +32,9 @@ pub(super) fn known_dns64(found: Option<&Dns64>) -> Option<Dns64> {
     let mut known = found.cloned()?;
     known.other.clear();
     known.policy.other.clear();
-    known.policy.prefixes.iter_mut().for_each(|prefix| prefix.other.clear());
+    for prefix in &mut known.policy.prefixes {
+        prefix.other.clear();
+        prefix.health.iter_mut().for_each(|health| health.other.clear());
+    }
     Some(known)
 }

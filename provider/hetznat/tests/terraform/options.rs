@@ -44,6 +44,11 @@ const OPTIONS: &str = r#"
       suffix        = "::1"
       translate_for = ["fd00::/64"]
       recursive_only = true
+      health {
+        target      = "192.0.2.1:443"
+        interval_ms = 500
+        fall        = 2
+      }
     }
   }
 "#;
@@ -81,7 +86,8 @@ fn every_option_arrives_in_the_document_and_plans_empty() {
         "policy": {
             "prefixes": [
                 {"prefix": "64:ff9b::/96"},
-                {"prefix": "2001:db8:122::/48", "suffix": "::1", "clients": ["fd00::/64"], "recursive_only": true},
+                {"prefix": "2001:db8:122::/48", "suffix": "::1", "clients": ["fd00::/64"], "recursive_only": true,
+                 "health": {"target": "192.0.2.1:443", "interval_ms": 500, "fall": 2}},
             ],
             "exclude": ["::ffff:0.0.0.0/96"], "mapped": ["!10.0.0.0/8", "any"], "clients": ["any"],
             "translate_all": false, "ignore_aaaa": ["broken.example"], "no_synth": ["legacy.example."],
@@ -181,6 +187,7 @@ fn keys_of_later_versions_inside_options_survive_an_update() {
         home["dns64"]["later"] = json!([2]);
         home["dns64"]["policy"]["later"] = json!(null);
         home["dns64"]["policy"]["prefixes"][1]["later"] = json!({"a": 3});
+        home["dns64"]["policy"]["prefixes"][1]["health"]["later"] = json!(4);
     });
     workspace.plans_nothing();
 
@@ -192,6 +199,7 @@ fn keys_of_later_versions_inside_options_survive_an_update() {
     assert_eq!(gateway["dns64"]["later"], json!([2]));
     assert!(gateway["dns64"]["policy"].as_object().unwrap().contains_key("later"));
     assert_eq!(gateway["dns64"]["policy"]["prefixes"][1]["later"], json!({"a": 3}));
+    assert_eq!(gateway["dns64"]["policy"]["prefixes"][1]["health"]["later"], json!(4));
 }
 
 #[test]
@@ -244,6 +252,18 @@ fn an_option_that_cannot_work_is_refused_where_it_stands() {
     refused(
         &dns64("prefix {\n      prefix = \"64:ff9b::/96\"\n      mapped = [\"2001:db8::/32\"]\n    }"),
         &["dns64.prefix[0].mapped: ", "mapped = [\"2001:db8::/32\"]"],
+    );
+    let health = |more: &str| {
+        dns64(&format!("prefix {{\n      prefix = \"64:ff9b::/96\"\n      health {{\n        {more}\n      }}\n    }}"))
+    };
+    refused(
+        &health("target = \"192.0.0.170\""),
+        &["RFC 7050 forbids to probe 192.0.0.170; name a host that may be asked", "target = \"192.0.0.170\""],
+    );
+    refused(&health("target = \"host.example\""), &["is no IPv4 host; write it like 192.0.2.1:443 or 192.0.2.1"]);
+    refused(
+        &health("target = \"1.1.1.1\"\n        interval_ms = 1"),
+        &["health.interval_ms: must be from 100 to 3600000, not 1", "interval_ms = 1"],
     );
     refused("  policy {\n    allow = [\"fd00::/64\"]\n  }\n", &["policy.allow[0]: not an IPv4 prefix", "allow = ["]);
     refused("  policy {\n    flows_per_peer = 0\n  }\n", &["policy.flows_per_peer: is 0", "flows_per_peer = 0"]);

@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{serialize_other, serialize_some};
-use crate::{Dns64, Dns64Policy, Dns64Prefix, Policy};
+use crate::{Dns64, Dns64Policy, Dns64Prefix, Health, Policy};
 
 impl Dns64 {
     const KEYS: &[&str] = &["upstreams", "listen", "clients", "trust_anchors", "policy"];
@@ -58,7 +58,7 @@ impl Serialize for Dns64Policy {
 }
 
 impl Dns64Prefix {
-    const KEYS: &[&str] = &["prefix", "suffix", "mapped", "clients", "exclude", "recursive_only"];
+    const KEYS: &[&str] = &["prefix", "suffix", "mapped", "clients", "exclude", "recursive_only", "health"];
 }
 
 impl Serialize for Dns64Prefix {
@@ -70,6 +70,25 @@ impl Serialize for Dns64Prefix {
         serialize_some(&mut map, "clients", &self.clients)?;
         serialize_some(&mut map, "exclude", &self.exclude)?;
         serialize_some(&mut map, "recursive_only", &self.recursive_only)?;
+        serialize_some(&mut map, "health", &self.health)?;
+        serialize_other(&mut map, &self.other, Self::KEYS)?;
+        map.end()
+    }
+}
+
+impl Health {
+    const KEYS: &[&str] = &["target", "kind", "interval_ms", "timeout_ms", "fall", "rise"];
+}
+
+impl Serialize for Health {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("target", &self.target)?;
+        serialize_some(&mut map, "kind", &self.kind)?;
+        serialize_some(&mut map, "interval_ms", &self.interval_ms)?;
+        serialize_some(&mut map, "timeout_ms", &self.timeout_ms)?;
+        serialize_some(&mut map, "fall", &self.fall)?;
+        serialize_some(&mut map, "rise", &self.rise)?;
         serialize_other(&mut map, &self.other, Self::KEYS)?;
         map.end()
     }

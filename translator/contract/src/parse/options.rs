@@ -3,10 +3,12 @@
 use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
+use serde_json::Value;
 
 use crate::fields::{By, Fields};
 use crate::place::Invalid;
-use crate::{Dns64, Dns64Policy, Dns64Prefix, Match, Policy};
+use crate::text::quote;
+use crate::{Dns64, Dns64Policy, Dns64Prefix, Health, Match, Place, Policy, Pool6};
 
 pub(super) fn dns64(mut fields: Fields) -> Result<Dns64, Invalid> {
     let clients = fields.list::<By<IpNet>>("clients", Dns64::MOST_ELEMENTS)?;
@@ -46,8 +48,38 @@ fn dns64_prefix(mut fields: Fields) -> Result<Dns64Prefix, Invalid> {
         clients: matches(&mut fields, "clients")?,
         exclude: matches(&mut fields, "exclude")?,
         recursive_only: fields.flag_if_present("recursive_only")?,
+        health: fields.object_if_present("health")?.map(health).transpose()?,
         other: fields.rest(),
     })
+}
+
+fn health(mut fields: Fields) -> Result<Health, Invalid> {
+    Ok(Health {
+        target: fields.parsed("target")?,
+        kind: fields.parsed_if_present("kind")?,
+        interval_ms: bound(&mut fields, "interval_ms")?,
+        timeout_ms: bound(&mut fields, "timeout_ms")?,
+        fall: bound(&mut fields, "fall")?,
+        rise: bound(&mut fields, "rise")?,
+        other: fields.rest(),
+    })
+}
+
+impl Health {
+    /// Reads the same object of `prefix` where somebody wrote it by hand: a key that this version does not know is a mistake
+    /// then.
+    ///
+    /// # Errors
+    /// The first value that is wrong, at `health`.
+    pub fn parse(value: Value, prefix: Pool6) -> Result<Self, Invalid> {
+        let place = Place::default().key("health");
+        let health = health(Fields::new(value, place.clone())?)?;
+        if let Some(key) = health.other.keys().next() {
+            return Err(place.invalid(format!("{} is no key that this version knows", quote(key))));
+        }
+        health.check(prefix, &place)?;
+        Ok(health)
+    }
 }
 
 fn matches(fields: &mut Fields, key: &'static str) -> Result<Option<Vec<Match>>, Invalid> {

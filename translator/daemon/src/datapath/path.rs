@@ -119,8 +119,7 @@ impl Path {
     }
 
     fn handle_inside(&mut self, now: Instant, mut packet: Packet<'_>) -> Result<(), DatapathError> {
-        let is_for_gateway = destination(packet.bytes()).is_some_and(|address| self.addresses.is_gateway(address));
-        let verdict = match is_for_gateway {
+        let verdict = match self.is_for_gateway(packet.bytes()) {
             true => Verdict::Forward,
             false => self.engine.handle_inside(now, &mut packet),
         };
@@ -132,6 +131,10 @@ impl Path {
         self.collect_made()
     }
 
+    fn is_for_gateway(&self, packet: &[u8]) -> bool {
+        destination(packet).is_some_and(|address| self.addresses.is_gateway(address))
+    }
+
     /// Takes a batch of packets from the kernel, and sends what becomes of them run by run.
     pub(super) fn handle_frames(&mut self, now: Instant) -> Result<(), DatapathError> {
         for _ in 0..BATCH {
@@ -139,7 +142,7 @@ impl Path {
                 break;
             }
             match self.outlet.port.read(&mut self.frame[FRAME_AT..]) {
-                Read::Frame(len) => self.handle_frame(now, len),
+                Read::Frame(len) => self.handle_frame(now, len)?,
                 Read::Spoilt => self.drops.add(DropReason::TunMalformed),
                 Read::Nothing => break,
                 Read::Gone => return Err(DatapathError::TunGone),
@@ -152,33 +155,47 @@ impl Path {
         self.flush()
     }
 
-    fn handle_frame(&mut self, now: Instant, len: usize) {
+    fn handle_frame(&mut self, now: Instant, len: usize) -> Result<(), DatapathError> {
         let frame = &self.frame[FRAME_AT..FRAME_AT + len];
-        let Some((header, bytes)) = frame.split_at_checked(virtio::HEADER_LEN) else {
-            return self.drops.add(DropReason::TunMalformed);
+        let decoded = frame
+            .split_at_checked(virtio::HEADER_LEN)
+            .and_then(|(header, bytes)| Some((virtio::decode(header, bytes).ok()?, bytes)));
+        let Some((offload, bytes)) = decoded else {
+            self.drops.add(DropReason::TunMalformed);
+            return Ok(());
         };
         let route = self.addresses.route(bytes);
-        let Ok(offload) = virtio::decode(header, bytes) else { return self.drops.add(DropReason::TunMalformed) };
         let mut packet = Packet::new(&mut self.frame, HEADROOM..FRAME_AT + len);
         packet.offload = offload;
         if let Route::EngineAt(destination) = route {
             steered::restore(&mut packet, destination);
         }
-        match route {
-            Route::Engine | Route::EngineAt(_) if self.engine.handle_outside(now, &mut packet) != Verdict::Forward => {
-                return;
+        let verdict = match route {
+            Route::Engine | Route::EngineAt(_) => self.engine.handle_outside(now, &mut packet),
+            Route::Inside => self.engine.handle_inside(now, &mut packet),
+            Route::Tunnels => Verdict::Forward,
+            Route::Nowhere(reason) => {
+                self.drops.add(reason);
+                return Ok(());
             }
-            Route::Engine | Route::EngineAt(_) | Route::Tunnels => {}
-            Route::Nowhere(reason) => return self.drops.add(reason),
+        };
+        if verdict != Verdict::Forward {
+            return Ok(());
         }
         let (Ok(parts), Some(destination)) = (Parts::of(&packet), destination(packet.bytes())) else {
-            return self.drops.add(DropReason::Unsegmentable);
+            self.drops.add(DropReason::Unsegmentable);
+            return Ok(());
         };
+        // What the gateway itself asks of IPv4, and what it hears from there, is for the kernel.
+        if route == Route::Inside || self.addresses.is_gateway(destination) {
+            return self.outlet.write(&mut self.drops, packet);
+        }
         // The tunnels count what they do not take.
-        let Ok(mut towards) = self.tunnels.towards(destination, parts.count()) else { return };
+        let Ok(mut towards) = self.tunnels.towards(destination, parts.count()) else { return Ok(()) };
         for index in 0..parts.count() {
             towards.handle_packet(parts.part_len(index), |room| parts.write(index, room));
         }
+        Ok(())
     }
 
     /// Sends what the engine made by itself, and every datagram that is ready, as far as the socket has room.
@@ -192,8 +209,8 @@ impl Path {
     fn collect_made(&mut self) -> Result<(), DatapathError> {
         while let Some(made) = self.engine.poll_transmit() {
             match made.side {
-                Side::Inside => to_peer(&mut self.tunnels, &made.bytes),
-                Side::Outside => self.write_made(&made.bytes)?,
+                Side::Inside if !self.is_for_gateway(&made.bytes) => to_peer(&mut self.tunnels, &made.bytes),
+                Side::Inside | Side::Outside => self.write_made(&made.bytes)?,
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use contract::Gateway;
+use contract::{Gateway, Pool6};
 use packet::ipv4::Ipv4;
 use packet::ipv6::Ipv6;
 use packet::{Family, Layout, protocol};
@@ -16,6 +16,7 @@ use crate::network::Machine;
 pub(super) struct Addresses {
     address6: Ipv6Addr,
     address4: Ipv4Addr,
+    pool6: Pool6,
     outside: Outside,
     /// The tunnels' own UDP port.
     listen_port: u16,
@@ -30,6 +31,8 @@ pub(super) enum Route {
     EngineAt(Ipv4Addr),
     /// The gateway itself speaks to a peer.
     Tunnels,
+    /// The gateway itself speaks to IPv4, as a peer would: it finds out whether packets get through.
+    Inside,
     Nowhere(DropReason),
 }
 
@@ -44,10 +47,11 @@ pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
 impl Addresses {
     pub(super) fn of(gateway: &Gateway, machine: &Machine, listen_port: u16) -> Self {
         let outside = Outside::of(gateway, machine.uplink);
-        Self { address6: gateway.address6, address4: gateway.address4(), outside, listen_port }
+        let (address6, address4, pool6) = (gateway.address6, gateway.address4(), gateway.pool6);
+        Self { address6, address4, pool6, outside, listen_port }
     }
 
-    /// Whether a peer speaks to the gateway itself.
+    /// Whether a packet is for the gateway itself.
     pub(super) fn is_gateway(&self, destination: IpAddr) -> bool {
         destination == IpAddr::V6(self.address6) || destination == IpAddr::V4(self.address4)
     }
@@ -74,6 +78,7 @@ impl Addresses {
     fn route_v6(&self, packet: &[u8]) -> Route {
         match Ipv6::parse(packet) {
             Ok(ip) if ip.source() != self.address6 => Route::Nowhere(DropReason::NotForUs),
+            Ok(ip) if self.pool6.net().contains(&ip.destination()) => Route::Inside,
             Ok(_) if self.is_own_datagram(packet) => Route::Nowhere(DropReason::OwnDatagram),
             Ok(_) => Route::Tunnels,
             Err(_) => Route::Nowhere(DropReason::NotForUs),
@@ -141,6 +146,12 @@ mod tests {
     fn the_gateways_own_packets_go_to_the_tunnels() {
         check("198.18.0.1", "198.18.0.2", Route::Tunnels);
         check("fd64:ff9b::1", "2001:db8:1:2::1", Route::Tunnels);
+    }
+
+    #[test]
+    fn what_the_gateway_itself_says_to_ipv4_is_translated_as_a_peers_is() {
+        check("fd64:ff9b::1", "64:ff9b::c000:201", Route::Inside);
+        check("2001:db8:5::5", "64:ff9b::c000:201", Route::Nowhere(DropReason::NotForUs));
     }
 
     #[test]

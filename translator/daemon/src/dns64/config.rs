@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contract::{Gateway, Upstream};
+use contract::{Gateway, Health, Upstream};
 use dns64::{AddressList, Anchor, Family, Limits, Policy};
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::limiter::Rate;
-use super::probe::ProbeConfig;
+use super::probe::Probe;
 
 /// How long an upstream is waited for unless the file says otherwise; what a client waits for is a little more, and less
 /// than two seconds.
@@ -35,7 +35,8 @@ pub(crate) struct Config {
     pub(crate) cache: Limits,
     pub(crate) ca_file: PathBuf,
     pub(crate) policy: Policy,
-    pub(crate) probe: Option<ProbeConfig>,
+    /// For each prefix of the policy: how it is probed, if it is.
+    pub(crate) probes: Vec<Option<Probe>>,
 }
 
 /// The file, as it is written.
@@ -54,7 +55,7 @@ struct File {
     cache_entries: Option<u32>,
     cache_mib: Option<usize>,
     ca_file: Option<PathBuf>,
-    health: Option<ProbeConfig>,
+    health: Option<Value>,
     dns64: Option<Value>,
 }
 
@@ -109,7 +110,9 @@ impl Config {
         if !(Duration::from_millis(50)..=Duration::from_secs(10)).contains(&timeout) {
             return Err(format!("upstream_timeout_ms: {} is not from 50 to 10000", timeout.as_millis()));
         }
-        let policy = Policy::parse(&file.dns64.clone().unwrap_or_else(|| Value::Object(Default::default())));
+        let mut policy = file.dns64.clone().unwrap_or_else(|| Value::Object(Default::default()));
+        let healths = take_healths(&mut policy);
+        let policy = Policy::parse(&policy).map_err(|error| format!("dns64: {error}"))?;
         let defaults = Limits::default();
         Ok(Self {
             access: access(file.clients.as_deref(), &listen)?,
@@ -124,8 +127,8 @@ impl Config {
                 bytes: file.cache_mib.map_or(defaults.bytes, |mib| mib.saturating_mul(1 << 20)),
             },
             ca_file: file.ca_file.unwrap_or_else(|| CA_FILE.into()),
-            policy: policy.map_err(|error| format!("dns64: {error}"))?,
-            probe: file.health.map(ProbeConfig::checked).transpose().map_err(|why| format!("health: {why}"))?,
+            probes: probes(&policy, healths, file.health.as_ref())?,
+            policy,
         })
     }
 
@@ -146,12 +149,6 @@ impl Config {
             &other.trust_anchors,
             other.policy.validate,
         )
-    }
-
-    /// Whether the same prefixes are probed in the same way.
-    pub(super) fn probes_like(&self, other: &Self) -> bool {
-        let prefixes = |config: &Self| config.policy.prefixes().iter().map(|prefix| prefix.pool6()).collect::<Vec<_>>();
-        self.probe == other.probe && prefixes(self) == prefixes(other)
     }
 
     /// What a gateway of the document asks for; `None` if it asks for none.
@@ -177,7 +174,7 @@ impl Config {
             cache: Limits::default(),
             ca_file: CA_FILE.into(),
             policy: policy.map_err(|error| format!("dns64.policy.{error}"))?,
-            probe: None,
+            probes: dns64.policy.prefixes.iter().map(|prefix| probe_of(gateway, prefix)).collect(),
         }))
     }
 }
@@ -190,6 +187,35 @@ fn anchors_of(dns64: &contract::Dns64) -> Result<Vec<Anchor>, String> {
     };
     let added: Vec<Anchor> = dns64.trust_anchors.iter().map(parse).collect::<Result<_, String>>()?;
     Ok([Anchor::root(), added].concat())
+}
+
+/// A gateway's own prefix begins at its address inside the tunnels; the ways of others are the machine's.
+fn probe_of(gateway: &Gateway, prefix: &contract::Dns64Prefix) -> Option<Probe> {
+    let from = (prefix.prefix == gateway.pool6).then_some(gateway.address6);
+    prefix.health.clone().map(|health| Probe { prefix: prefix.prefix, from, health })
+}
+
+/// The health of each prefix of the policy, which itself is about answers alone.
+fn take_healths(policy: &mut Value) -> Vec<Option<Value>> {
+    let prefixes = policy.get_mut("prefixes").and_then(Value::as_array_mut);
+    let take = |prefix: &mut Value| prefix.as_object_mut().and_then(|keys| keys.remove("health"));
+    prefixes.into_iter().flatten().map(take).collect()
+}
+
+/// How each prefix is probed: as it says itself, or as all are.
+fn probes(policy: &Policy, own: Vec<Option<Value>>, all: Option<&Value>) -> Result<Vec<Option<Probe>>, String> {
+    let mut own = own.into_iter();
+    let probe = |(index, prefix): (usize, &dns64::Prefix)| {
+        let (place, health) = match own.next().flatten() {
+            Some(health) => (format!("dns64.prefixes[{index}]."), Some(health)),
+            None => (String::new(), all.cloned()),
+        };
+        let Some(health) = health else { return Ok(None) };
+        let prefix = prefix.pool6();
+        let health = Health::parse(health, prefix).map_err(|wrong| format!("{place}{wrong}"))?;
+        Ok(Some(Probe { prefix, from: None, health }))
+    };
+    policy.prefixes().iter().enumerate().map(probe).collect()
 }
 
 impl RateFile {
