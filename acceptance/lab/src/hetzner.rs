@@ -26,6 +26,15 @@ pub struct Hetzner {
     certificate: PathBuf,
 }
 
+/// A server as Hetzner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rented {
+    /// Nobody else ever has it.
+    pub id: u64,
+    /// Its /64.
+    pub network: String,
+}
+
 impl Hetzner {
     /// Starts it at an address of a host, with a certificate for that address.
     ///
@@ -60,33 +69,54 @@ impl Hetzner {
     /// # Errors
     /// It is refused.
     pub fn ask(&self, from: &Host, method: &str, path: &str, body: &Value) -> Result<Value> {
-        let (url, certificate) = (format!("{}{path}", self.url), self.certificate.display().to_string());
-        let authorization = format!("Authorization: Bearer {TOKEN}");
-        let mut words = vec!["curl", "-sS", "-g", "-X", method, "--cacert", &certificate, "-H", &authorization, &url];
-        let body = body.to_string();
-        if body != "null" {
-            words.extend(["--data-binary", &body]);
-        }
-        let text = from.run(&words)?;
-        let answer: Value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? };
-        if answer["error"]["code"].is_string() {
-            bail!("{method} {path}: {answer}");
-        }
-        Ok(answer)
+        let answers = self.ask_all(from, &[(method, path.to_owned(), body.clone())])?;
+        Ok(answers.into_iter().next().unwrap_or_default())
     }
 
-    /// Creates a server that has no IPv4; its id and its /64.
+    /// Several requests on one connection; what is answered to those that are answered with anything.
+    ///
+    /// # Errors
+    /// The first one that is refused.
+    pub fn ask_all(&self, from: &Host, requests: &[(&str, String, Value)]) -> Result<Vec<Value>> {
+        let certificate = self.certificate.display().to_string();
+        let authorization = format!("Authorization: Bearer {TOKEN}");
+        let mut words = vec!["curl".to_owned()];
+        for (number, (method, path, body)) in requests.iter().enumerate() {
+            let next = if number == 0 { &[][..] } else { &["--next"][..] };
+            let url = format!("{}{path}", self.url);
+            let common = ["-sS", "-g", "-X", method, "--cacert", &certificate, "-H", &authorization, &url];
+            words.extend(next.iter().chain(&common).map(|word| (*word).to_owned()));
+            if !body.is_null() {
+                words.extend(["--data-binary".to_owned(), body.to_string()]);
+            }
+        }
+        let text = from.run(&words)?;
+        let answers: Vec<Value> = serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<_, _>>()?;
+        match answers.iter().find(|answer| answer["error"]["code"].is_string()) {
+            Some(refusal) => bail!("{refusal}"),
+            None => Ok(answers),
+        }
+    }
+
+    /// Creates servers that have no IPv4, with these names and labels.
     ///
     /// # Errors
     /// As [`Hetzner::ask`].
-    pub fn create_server(&self, from: &Host, name: &str, user_data: &str, labels: &Value) -> Result<(u64, String)> {
-        let body = json!({
-            "name": name, "server_type": "cax11", "image": "debian-12", "location": "fsn1", "labels": labels,
-            "user_data": user_data, "public_net": { "enable_ipv4": false, "enable_ipv6": true },
+    pub fn create_servers(&self, from: &Host, wanted: &[(&str, Value)]) -> Result<Vec<Rented>> {
+        let requests = wanted.iter().map(|(name, labels)| {
+            let body = json!({
+                "name": name, "server_type": "cax11", "image": "debian-12", "location": "fsn1", "labels": labels,
+                "public_net": { "enable_ipv4": false, "enable_ipv6": true },
+            });
+            ("POST", "/servers".to_owned(), body)
         });
-        let server = self.ask(from, "POST", "/servers", &body)?["server"].take();
-        let network = server["public_net"]["ipv6"]["ip"].as_str().context("a server has a network")?.to_owned();
-        Ok((server["id"].as_u64().context("a server has an id")?, network))
+        let mut answers = self.ask_all(from, &requests.collect::<Vec<_>>())?;
+        let rented = answers.iter_mut().map(|answer| {
+            let server = answer["server"].take();
+            let network = server["public_net"]["ipv6"]["ip"].as_str().context("a server has a network")?.to_owned();
+            Ok(Rented { id: server["id"].as_u64().context("a server has an id")?, network })
+        });
+        rented.collect()
     }
 
     /// Lets Hetzner's own client go through the whole API of a project that is empty.

@@ -1,12 +1,16 @@
 //! A lab in use: the terraform that describes it, the translator on its Pi, and what a failed test wants to know of both.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
+use crate::hetzner::{Hetzner, READ_ONLY_TOKEN};
 use crate::{Lab, Server, Terraform, Translator};
 
 /// How long the first handshake may take; WireGuard repeats a lost one after 5 s.
@@ -52,6 +56,20 @@ impl Site {
     pub fn set_gateway_options(&mut self, options: &str) -> Result<String> {
         self.terraform.set_gateway_options(options)?;
         self.terraform.apply()
+    }
+
+    /// Starts the translator on the Pi, with a Hetzner that it is told to ask; its token is in the file that is returned.
+    ///
+    /// # Errors
+    /// As [`Site::start_translator`].
+    pub fn start_translator_with(&mut self, hetzner: &Hetzner) -> Result<PathBuf> {
+        let token = self.lab.pi.directory().join("hetzner-token");
+        fs::write(&token, READ_ONLY_TOKEN)?;
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600))?;
+        let (file, certificate) = (token.display().to_string(), hetzner.certificate().display().to_string());
+        let options = ["--hetzner-token", &file, "--hetzner-api", hetzner.url(), "--ca-file", &certificate];
+        self.start_translator(&options)?;
+        Ok(token)
     }
 
     /// Starts the translator on the Pi.

@@ -19,6 +19,7 @@ use anyhow::{Context as _, Result};
 
 use crate::directory::Directory;
 use crate::dns64::{Names, Resolver};
+use crate::hetzner::Hetzner;
 use crate::{Host, Process, Server, Terraform, wait, web};
 
 pub use crate::web::{LARGE_FILE, write_large_file};
@@ -40,6 +41,9 @@ pub const PI: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x4000, 1, 0, 0, 0, 0x10);
 /// The public DNS64 resolver.
 pub const DNS64: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x64, 0, 0, 0, 0, 0x64);
 
+/// Where Hetzner's API is.
+pub const HETZNER: &str = "2001:db8:64::a";
+
 /// Size of the large file the web server has: 200 MB.
 pub const LARGE_FILE_BYTES: u64 = 200_000_000;
 /// Of the first [`LARGE_FILE_BYTES`] bytes of the generator.
@@ -52,6 +56,7 @@ const SERVICE_LIMIT: Duration = Duration::from_secs(20);
 const INTERNET6: &str = "
 echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
 ip address add 2001:db8:64::64/128 dev lo
+ip address add 2001:db8:64::a/128 dev lo
 ip address add 2001:db8:4000::1/64 dev home
 ip route add 2001:db8:4000:1::/64 via 2001:db8:4000::2";
 
@@ -199,6 +204,14 @@ impl Lab {
         ))?;
         server.host().use_resolver(DNS64.into())?;
         Ok(server)
+    }
+
+    /// Hetzner's API with an empty project, which gives its servers the networks that [`Lab::add_server`] gives hosts.
+    ///
+    /// # Errors
+    /// It is not built, or did not come up.
+    pub fn start_hetzner(&self) -> Result<Hetzner> {
+        Hetzner::start(&self.internet6, HETZNER)
     }
 
     /// A terraform working directory on the workstation, with the configuration of `terraform/main.tf` until it is written over.

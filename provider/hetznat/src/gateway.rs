@@ -1,5 +1,6 @@
 //! `hetznat_gateway`: the translator at home, as an entry of the document that servers' entries hang on.
 
+mod discovery;
 mod dns64;
 mod egress;
 mod keep;
@@ -20,6 +21,7 @@ use crate::entry::{Owner, draw_key, list};
 use crate::list::{List, given};
 use crate::provider::Client;
 
+use self::discovery::Discovery;
 use self::dns64::Dns64;
 pub(crate) use self::dns64::attribute;
 use policy::Policy;
@@ -71,6 +73,8 @@ model! {
         published: bool = computed().default(true),
         /// What peers may reach. Without it nothing private, and no mail.
         policy: Policy = block(),
+        /// How the gateway finds servers by their labels: those whose `hetznat_peer` has no endpoint.
+        discovery: Discovery = block(),
         /// Names for servers with `dns = "gateway"`, and for the LAN. Without it the gateway resolves none.
         dns64: Dns64 = block(),
     }
@@ -171,6 +175,9 @@ impl Gateway {
         if keep::known_policy(found.policy.as_ref()) != wanted.policy {
             self.policy = given(found.policy.as_ref().map(Policy::from_entry));
         }
+        if keep::known_discovery(found.discovery.as_ref()) != wanted.discovery {
+            self.discovery = given(found.discovery.as_ref().map(Discovery::from_entry));
+        }
         if keep::known_dns64(found.dns64.as_ref()) != wanted.dns64 {
             self.dns64 = given(found.dns64.as_ref().map(Dns64::from_entry));
         }
@@ -179,6 +186,7 @@ impl Gateway {
 
     /// What the document says of this gateway; without peers, which have resources of their own.
     fn to_entry(&self, owner: &Owner) -> Result<contract::Gateway, Diagnostics> {
+        let name = self.name()?;
         Ok(contract::Gateway {
             public_key: **self.public_key.get()?,
             private_key: self.private_key.known().map(parse_key).transpose()?,
@@ -189,6 +197,7 @@ impl Gateway {
             ipv4_prefix: **self.ipv4_prefix.get()?,
             egress: self.to_egress()?,
             dns64: self.dns64.known().map(|dns64| dns64.to_entry(&Path::attribute("dns64"))).transpose()?,
+            discovery: self.discovery.known().map(|discovery| discovery.to_entry(name)),
             policy: self.policy.known().map(|policy| policy.to_entry(&Path::attribute("policy"))).transpose()?,
             owner: owner.as_str().to_owned(),
             peers: Default::default(),
@@ -213,6 +222,7 @@ impl Gateway {
             id: Spelled::from(name.clone()).into(),
             link: Link::of_entry(name, entry).into(),
             published: true.into(),
+            discovery: given(entry.discovery.as_ref().map(Discovery::from_entry)),
             policy: given(entry.policy.as_ref().map(Policy::from_entry)),
             dns64: given(entry.dns64.as_ref().map(Dns64::from_entry)),
         };

@@ -23,9 +23,10 @@ model! {
         name: Spelled<Name> = required().replace(),
         /// The gateway to use: `hetznat_gateway.home.link`.
         gateway: Link = required().replace_on("id"),
-        /// Where the gateway finds the server: an IPv6 address, its /64 (then it is `::1` of it), or `[address]:port`.
-        endpoint: Spelled<Endpoint> = required(),
-        /// The server's own /64, by which the gateway knows it. Default: the endpoint's.
+        /// Where the gateway finds the server: an IPv6 address, its /64 (then it is `::1` of it), or `[address]:port`. If left
+        /// out, the gateway, which needs `discovery` for it, looks for the server that has these `labels`.
+        endpoint: Spelled<Endpoint> = optional(),
+        /// The server's own /64, by which the gateway knows it. Default: the endpoint's; the server's, if that is found.
         prefix: Spelled<Prefix> = optional().or_computed(),
         /// The server's IPv4 address inside the tunnel, one of the gateway's `ipv4_prefix`. Default: the lowest that is free,
         /// for the peer's whole life.
@@ -45,7 +46,7 @@ model! {
         user_data: Secret = computed().sensitive().renew_on(&["rotate", "gateway", "ipv4", "dns"]),
         /// The same for a server that runs already: a configuration for `wg-quick`.
         wireguard_config: Secret = computed().sensitive().renew_on(&["rotate", "gateway", "ipv4", "dns"]),
-        /// Labels for the server: `labels = hetznat_peer.web.labels`.
+        /// Labels for the server, by which it is found: `labels = hetznat_peer.web.labels`.
         labels: BTreeMap<String, Attr<String>> = computed(),
         /// Whether the state document says what this resource says. If not, the next apply writes it again.
         published: bool = computed().default(true),
@@ -87,7 +88,7 @@ impl Resource for Peer {
             // Never gone: the key lives in Terraform's state, and a new one would change the server.
             return Ok(Some(Self { published: false.into(), ..prior }));
         };
-        let prefix = Spelled::from(Prefix(found.prefix)).into();
+        let prefix = found.prefix.map_or(Attr::Null, |prefix| Spelled::from(Prefix(prefix)).into());
         let endpoint = found.endpoint.map_or(Attr::Null, |endpoint| Spelled::from(Endpoint(endpoint)).into());
         Ok(Some(Self {
             prefix: if prior.prefix == prefix { prior.prefix } else { prefix },

@@ -12,7 +12,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use crate::{Dns64, Egress, FORMAT, Name, Policy, Pool6, PrivateKey, PublicKey};
+use crate::{Discovery, Dns64, Egress, FORMAT, Name, Policy, Pool6, PrivateKey, PublicKey};
 
 /// Everything the translators of one Terraform author have to know.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,6 +46,8 @@ pub struct Gateway {
     pub egress: Egress,
     /// Whether and how the gateway resolves names.
     pub dns64: Option<Dns64>,
+    /// Where it looks for peers that have no prefix here; none means that all have one.
+    pub discovery: Option<Discovery>,
     /// What peers may reach; none means [`Policy::default`].
     pub policy: Option<Policy>,
     /// A mark of the resource that wrote the entry.
@@ -81,8 +83,8 @@ impl Gateway {
 pub struct Peer {
     /// What the gateway knows the server by.
     pub public_key: PublicKey,
-    /// The server's own /64: the IPv6 sources it may use.
-    pub prefix: Ipv6Net,
+    /// The server's own /64: the IPv6 sources it may use. Absent if the gateway finds out, by [`Gateway::discovery`].
+    pub prefix: Option<Ipv6Net>,
     /// The server's IPv4 address inside the tunnel.
     pub ipv4: Ipv4Addr,
     /// Where the gateway dials it; absent if something else finds out.
@@ -117,6 +119,7 @@ impl Gateway {
         "egress_ports",
         "pool4",
         "dns64",
+        "discovery",
         "policy",
         "owner",
         "peers",
@@ -152,6 +155,7 @@ impl Serialize for Gateway {
         map.serialize_entry("ipv4_prefix", &self.ipv4_prefix)?;
         serialize_egress(&mut map, &self.egress)?;
         serialize_some(&mut map, "dns64", &self.dns64)?;
+        serialize_some(&mut map, "discovery", &self.discovery)?;
         serialize_some(&mut map, "policy", &self.policy)?;
         serialize_owner(&mut map, &self.owner)?;
         map.serialize_entry("peers", &self.peers)?;
@@ -164,11 +168,9 @@ impl Serialize for Peer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("public_key", &self.public_key)?;
-        map.serialize_entry("prefix", &self.prefix)?;
+        serialize_some(&mut map, "prefix", &self.prefix)?;
         map.serialize_entry("ipv4", &self.ipv4)?;
-        if let Some(endpoint) = &self.endpoint {
-            map.serialize_entry("endpoint", endpoint)?;
-        }
+        serialize_some(&mut map, "endpoint", &self.endpoint)?;
         serialize_owner(&mut map, &self.owner)?;
         serialize_other(&mut map, &self.other, Self::KEYS)?;
         map.end()

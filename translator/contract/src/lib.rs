@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod discovery;
 mod dns64;
 mod document;
 mod egress;
@@ -21,6 +22,7 @@ mod special_purpose;
 mod text;
 mod validate;
 
+pub use discovery::{Discovery, GATEWAY_LABEL, LabelSelector, LabelSelectorError, PEER_LABEL};
 pub use dns64::{
     Dns64, Dns64Policy, Dns64Prefix, Domain, DomainError, Health, Host, Listen, ListenError, Match, MatchError,
     ProbeKind, ProbeKindError, Target, TargetError, TrustAnchor, TrustAnchorError, Upstream, UpstreamError,

@@ -59,6 +59,7 @@ fn gateway(mut fields: Fields) -> Result<Gateway, Invalid> {
     let By(ipv4_prefix): By<Ipv4Net> = fields.parsed("ipv4_prefix")?;
     let egress = egress::egress(&mut fields)?;
     let dns64 = fields.object_if_present("dns64")?.map(options::dns64).transpose()?;
+    let discovery = fields.object_if_present("discovery")?.map(options::discovery).transpose()?;
     let policy = fields.object_if_present("policy")?.map(options::policy).transpose()?;
     let owner = fields.parsed_if_present("owner")?.unwrap_or_default();
     let place = fields.place().clone();
@@ -78,6 +79,7 @@ fn gateway(mut fields: Fields) -> Result<Gateway, Invalid> {
         ipv4_prefix,
         egress,
         dns64,
+        discovery,
         policy,
         owner,
         peers,
@@ -88,7 +90,7 @@ fn gateway(mut fields: Fields) -> Result<Gateway, Invalid> {
 fn peer(value: Value, place: Place) -> Result<Peer, Invalid> {
     let mut fields = Fields::new(value, place)?;
     let public_key = fields.parsed("public_key")?;
-    let By(prefix): By<Ipv6Net> = fields.parsed("prefix")?;
+    let prefix = fields.parsed_if_present::<By<Ipv6Net>>("prefix")?.map(|By(prefix)| prefix);
     let By(ipv4) = fields.parsed("ipv4")?;
     let endpoint = fields.parsed_if_present("endpoint")?.map(|By(endpoint)| endpoint);
     let owner = fields.parsed_if_present("owner")?.unwrap_or_default();

@@ -35,15 +35,23 @@ fn check_gateway(gateway: &Gateway, place: &Place) -> Result<(), Invalid> {
     check_ipv4_prefix(gateway.ipv4_prefix, &place.key("ipv4_prefix"))?;
     options::check(gateway, place)?;
 
-    let mut seen = Seen::default();
-    seen.public_keys.insert(*gateway.public_key.as_bytes(), None);
-    gateway.peers.iter().try_for_each(|(name, peer)| {
-        let place = place.peer(name);
-        check_prefix(gateway, peer, &place.key("prefix"))?;
-        check_ipv4(gateway, peer.ipv4, &place.key("ipv4"))?;
-        check_endpoint(gateway, peer, &place.key("endpoint"))?;
-        seen.check(name, peer, &place)
-    })
+    let mut seen = Seen::of(gateway);
+    gateway.peers.iter().try_for_each(|(name, peer)| seen.admit(gateway, name, peer, &place.peer(name)))
+}
+
+impl Gateway {
+    /// Which of its peers cannot be peers beside those before them, in this order, and why not; each after the first that
+    /// has the same key, prefix or address is one.
+    pub fn refused<'a>(&'a self, order: impl Iterator<Item = &'a Name>) -> Vec<(Name, Invalid)> {
+        let mut seen = Seen::of(self);
+        let peers = order.filter_map(|name| Some((name, self.peers.get(name)?)));
+        peers
+            .filter_map(|(name, peer)| {
+                let place = Place::default().peer(name);
+                seen.admit(self, name, peer, &place).err().map(|invalid| (name.clone(), invalid))
+            })
+            .collect()
+    }
 }
 
 fn check_address6(gateway: &Gateway, place: &Place) -> Result<(), Invalid> {
@@ -88,7 +96,7 @@ fn overlapped_special(prefix: Ipv4Net) -> Option<Ipv4Net> {
 }
 
 fn check_prefix(gateway: &Gateway, peer: &Peer, place: &Place) -> Result<(), Invalid> {
-    let prefix = peer.prefix;
+    let Some(prefix) = peer.prefix else { return check_discovered(gateway, peer, place) };
     if prefix.prefix_len() != 64 {
         return Err(place.invalid(format!("{prefix} must be a /64: the one that Hetzner routes to the server")));
     }
@@ -109,6 +117,16 @@ fn check_prefix(gateway: &Gateway, peer: &Peer, place: &Place) -> Result<(), Inv
             "{prefix} contains the gateway's address6 {}; a peer's prefix must be its own",
             gateway.address6
         )));
+    }
+    Ok(())
+}
+
+/// Where a peer is that has no prefix, labels say; then nothing else does.
+fn check_discovered(gateway: &Gateway, peer: &Peer, place: &Place) -> Result<(), Invalid> {
+    if peer.endpoint.is_some() || gateway.discovery.is_none() {
+        return Err(
+            place.invalid("is missing; give the peer an endpoint, or its gateway discovery, by which it is found")
+        );
     }
     Ok(())
 }
@@ -151,19 +169,35 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
+    fn of(gateway: &Gateway) -> Self {
+        Self { public_keys: BTreeMap::from([(*gateway.public_key.as_bytes(), None)]), ..Self::default() }
+    }
+
+    fn admit(&mut self, gateway: &Gateway, name: &'a Name, peer: &Peer, place: &Place) -> Result<(), Invalid> {
+        check_prefix(gateway, peer, &place.key("prefix"))?;
+        check_ipv4(gateway, peer.ipv4, &place.key("ipv4"))?;
+        check_endpoint(gateway, peer, &place.key("endpoint"))?;
+        self.check(name, peer, place)
+    }
+
     fn check(&mut self, name: &'a Name, peer: &Peer, place: &Place) -> Result<(), Invalid> {
-        if let Some(holder) = self.public_keys.insert(*peer.public_key.as_bytes(), Some(name)) {
+        if let Some(holder) = self.public_keys.get(peer.public_key.as_bytes()) {
             let holder = holder.map_or_else(|| "the gateway".to_owned(), |other| format!("peer {other}"));
             return Err(place.key("public_key").invalid(format!("{holder} has the same key; give each its own")));
         }
-        if let Some(other) = self.prefixes.insert(peer.prefix.addr(), name) {
-            let problem = format!("{} is the prefix of peer {other} too; give each its own", peer.prefix);
+        if let Some(prefix) = peer.prefix
+            && let Some(other) = self.prefixes.get(&prefix.addr())
+        {
+            let problem = format!("{prefix} is the prefix of peer {other} too; give each its own");
             return Err(place.key("prefix").invalid(problem));
         }
-        if let Some(other) = self.ipv4.insert(peer.ipv4, name) {
+        if let Some(other) = self.ipv4.get(&peer.ipv4) {
             let problem = format!("{} is the address of peer {other} too; give each its own", peer.ipv4);
             return Err(place.key("ipv4").invalid(problem));
         }
+        self.public_keys.insert(*peer.public_key.as_bytes(), Some(name));
+        self.prefixes.extend(peer.prefix.map(|prefix| (prefix.addr(), name)));
+        self.ipv4.insert(peer.ipv4, name);
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use contract::{
-    Dns64, Dns64Policy, Dns64Prefix, Document, Egress, Gateway, Health, MAX_DOCUMENT_BYTES, Match, Name, ParseError,
-    Peer, Policy, Pool6, PrivateKey, PublicKey,
+    Discovery, Dns64, Dns64Policy, Dns64Prefix, Document, Egress, GATEWAY_LABEL, Gateway, Health, LabelSelector,
+    MAX_DOCUMENT_BYTES, Match, Name, ParseError, Peer, Policy, Pool6, PrivateKey, PublicKey,
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
@@ -214,17 +214,21 @@ fn policies() -> impl Strategy<Value = Policy> {
 }
 
 fn plain_gateways() -> impl Strategy<Value = Gateway> {
-    let peers = prop::collection::btree_map(names(), (any::<u8>(), any::<bool>(), ".{0,9}", others()), 0..6);
-    (prop::bool::weighted(0.1), 1280..=u16::MAX, any::<u16>(), ".{0,9}", peers, others()).prop_map(
-        |(has_private_key, mtu, keepalive_secs, owner, peers, other)| {
+    let peers = prop::collection::btree_map(names(), (any::<u8>(), 0..4_u8, ".{0,9}", others()), 0..6);
+    (prop::bool::weighted(0.1), 1280..=u16::MAX, any::<u16>(), ".{0,9}", peers, others(), others()).prop_map(
+        |(has_private_key, mtu, keepalive_secs, owner, peers, other, other_of_discovery)| {
             let mut gateway = Gateway { mtu, keepalive_secs, owner, other, ..gateway(0) };
             if has_private_key {
                 let (public_key, private_key) = PAIR.clone();
                 (gateway.public_key, gateway.private_key) = (public_key, Some(private_key));
             }
-            for (number, (name, (port, has_endpoint, owner, other))) in (1..).zip(peers) {
+            for (number, (name, (port, kind, owner, other))) in (1..).zip(peers) {
                 let mut peer = Peer { owner, other, ..peer(number, gateway.lowest_free_ipv4().unwrap()) };
-                peer.endpoint = peer.endpoint.filter(|_| has_endpoint);
+                peer.endpoint = peer.endpoint.filter(|_| kind != 0);
+                if kind == 3 {
+                    (peer.prefix, peer.endpoint) = (None, None);
+                    gateway.discovery = Some(discovery(other_of_discovery.clone()));
+                }
                 if let Some(endpoint) = &mut peer.endpoint {
                     endpoint.set_port(u16::from(port) + 1);
                 }
@@ -269,6 +273,7 @@ fn gateway(number: u8) -> Gateway {
         ipv4_prefix: "198.18.0.0/16".parse().unwrap(),
         egress: Egress::default(),
         dns64: None,
+        discovery: None,
         policy: None,
         owner: String::new(),
         peers: BTreeMap::new(),
@@ -276,11 +281,15 @@ fn gateway(number: u8) -> Gateway {
     }
 }
 
+fn discovery(other: BTreeMap<String, Value>) -> Discovery {
+    Discovery { label_selector: LabelSelector::equals(GATEWAY_LABEL, &name(0)), other }
+}
+
 fn peer(number: u8, ipv4: Ipv4Addr) -> Peer {
     let prefix = Ipv6Net::new(Ipv6Addr::new(0x2001, 0xdb8, 1, number.into(), 0, 0, 0, 0), 64).unwrap();
     Peer {
         public_key: public_key(number),
-        prefix,
+        prefix: Some(prefix),
         ipv4,
         endpoint: Some(contract::parse_endpoint(&prefix.to_string()).unwrap()),
         owner: String::new(),

@@ -44,10 +44,14 @@ fn write_gateway(page: &mut String, name: &Name, gateway: &Gateway) -> fmt::Resu
     writeln!(page, "  pool6        {pool6}")?;
     writeln!(page, "  addresses    {address6}, {} of {ipv4_prefix}", gateway.address4())?;
     writeln!(page, "  tunnels      {mtu} bytes, keepalive {keepalive_secs} s")?;
+    if let Some(discovery) = &gateway.discovery {
+        writeln!(page, "  discovery    {}", discovery.label_selector)?;
+    }
     writeln!(page, "  peers        {}", gateway.peers.len())?;
     for (name, peer) in &gateway.peers {
+        let prefix = peer.prefix.map_or_else(|| "found by its label".to_owned(), |prefix| prefix.to_string());
         let endpoint = peer.endpoint.map_or_else(|| "no endpoint".to_owned(), |endpoint| endpoint.to_string());
-        writeln!(page, "    {name}: {}, {}, {endpoint}", peer.prefix, peer.ipv4)?;
+        writeln!(page, "    {name}: {prefix}, {}, {endpoint}", peer.ipv4)?;
     }
     Ok(())
 }

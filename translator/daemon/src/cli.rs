@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use contract::Name;
 
+use crate::discovery::Endpoint;
 use crate::error::{EXIT_CODES_HELP, Error, one_line};
 use crate::mapping::{Protocol, inner_endpoint, outer_endpoint};
 use crate::settings::Key;
@@ -30,7 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the gateway until SIGTERM; SIGHUP reads the state document again
     #[command(after_help = EXIT_CODES_HELP)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Make a private key; Terraform then needs its public half only
     Keygen {
         /// Write the private key here (mode 0600) and print the public key; default: print the private key
@@ -167,6 +168,24 @@ pub(crate) struct RunArgs {
     /// Default: $STATE_DIRECTORY/last-good-NAME.json, or no copy if systemd gives no state directory.
     #[arg(long, value_name = "FILE", env = "HETZNAT_LAST_GOOD", hide_env_values = true)]
     pub(crate) last_good: Option<PathBuf>,
+    /// File with a read-only token of Hetzner's API, for a document that has servers found by their labels
+    ///
+    /// Read at every question, so a new token needs no restart. Default: hetzner-token among systemd's credentials, if it is
+    /// there.
+    #[arg(long, value_name = "FILE", env = "HETZNAT_HETZNER_TOKEN_FILE", hide_env_values = true)]
+    pub(crate) hetzner_token: Option<PathBuf>,
+    /// Where Hetzner's API is
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HCLOUD_ENDPOINT",
+        hide_env_values = true,
+        default_value = "https://api.hetzner.cloud/v1"
+    )]
+    pub(crate) hetzner_api: Endpoint,
+    /// PEM certificates that Hetzner's API is believed by
+    #[arg(long, value_name = "FILE", env = "HETZNAT_CA_FILE", hide_env_values = true, default_value = crate::tls::CA_FILE)]
+    pub(crate) ca_file: PathBuf,
     /// UDP port to dial the servers from; 0 takes any that is free
     #[arg(long, value_name = "PORT", env = "HETZNAT_LISTEN_PORT", hide_env_values = true, default_value_t = 0)]
     pub(crate) listen_port: u16,

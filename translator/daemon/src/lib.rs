@@ -7,6 +7,7 @@ mod cli;
 mod control;
 mod datapath;
 mod details;
+mod discovery;
 mod dns64;
 mod document_status;
 mod egress;
@@ -29,6 +30,7 @@ mod systemd;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod tun;
 mod watch;
 
@@ -60,7 +62,7 @@ pub fn main() -> ExitCode {
 fn command() -> Result<(), Error> {
     match cli::parse(std::env::args_os().collect())? {
         Parsed::Text(text) => print(&text),
-        Parsed::Command(Command::Run(args)) => serve(args.log_format, run::run(args)),
+        Parsed::Command(Command::Run(args)) => serve(args.log_format, run::run(*args)),
         Parsed::Command(Command::Dns64(args)) if args.check => print(&dns64::check(&args)?),
         Parsed::Command(Command::Dns64(args)) => serve(args.log_format, dns64::run(args)),
         Parsed::Command(Command::Nat64(args)) => serve(args.log_format, standalone::run(*args)),

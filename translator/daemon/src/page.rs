@@ -11,7 +11,9 @@ use serde::Serialize;
 use crate::datapath::PeerSnapshot;
 use crate::dns64::Counts;
 use crate::error::one_line;
-use crate::report::{DatapathReport, Dns64Report, DocumentReport, DocumentState, GatewayReport, Report, TrafficReport};
+use crate::report::{
+    DatapathReport, DiscoveryReport, Dns64Report, DocumentReport, DocumentState, GatewayReport, Report, TrafficReport,
+};
 
 pub(crate) use nat64::render_nat64;
 pub(crate) use tables::{render_bib, render_sessions};
@@ -43,6 +45,7 @@ fn write_page(page: &mut String, report: &Report) -> fmt::Result {
     )?;
     writeln!(page, "translates {pool6} to IPv4, from {pool4}")?;
     report.dns64.iter().try_for_each(|dns64| write_dns64(page, dns64))?;
+    report.discovery.iter().try_for_each(|discovery| write_discovery(page, discovery))?;
     write_peers(page, peers)?;
     write_tables(page, traffic)?;
     write_counters(page, traffic)
@@ -73,6 +76,18 @@ fn write_dns64(page: &mut String, Dns64Report { problem, answered }: &Dns64Repor
     problem
         .iter()
         .try_for_each(|problem| writeln!(page, "           cannot do as the document says: {}", one_line(problem)))
+}
+
+fn write_discovery(page: &mut String, discovery: &DiscoveryReport) -> fmt::Result {
+    let DiscoveryReport { servers, found_secs_ago, interval_secs, problem, notes } = discovery;
+    match found_secs_ago {
+        Some(secs) => {
+            writeln!(page, "discovery  {servers} servers found {} ago, asked every {interval_secs} s", Ago(*secs))?;
+        }
+        None => writeln!(page, "discovery  no server found yet, asked every {interval_secs} s")?,
+    }
+    let lines = problem.iter().chain(notes);
+    lines.into_iter().try_for_each(|line| writeln!(page, "           {}", one_line(line)))
 }
 
 fn write_peers(page: &mut String, peers: &[PeerSnapshot]) -> fmt::Result {
@@ -230,9 +245,34 @@ mod tests {
                 state: DocumentState::Applied,
                 since_secs_ago: 200,
             },
+            discovery: None,
             datapath: DatapathReport { listen_port: 46464, peers: vec![fresh, web], traffic: traffic() },
             dns64: None,
         }
+    }
+
+    #[test]
+    fn what_was_found_and_what_was_not_is_told() {
+        let mut report = report();
+        report.discovery = Some(DiscoveryReport {
+            servers: 3,
+            found_secs_ago: Some(64),
+            interval_secs: 30,
+            problem: Some("Hetzner answers 503 (unavailable): later".to_owned()),
+            notes: vec!["peer db: no server has the label hetznat-peer=db".to_owned()],
+        });
+
+        let page = render(&report);
+
+        let lines: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("discovery")).take(3).collect();
+        assert_eq!(
+            lines,
+            [
+                "discovery  3 servers found 1 min 4 s ago, asked every 30 s",
+                "           Hetzner answers 503 (unavailable): later",
+                "           peer db: no server has the label hetznat-peer=db",
+            ]
+        );
     }
 
     #[test]

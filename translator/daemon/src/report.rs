@@ -29,6 +29,24 @@ pub(crate) struct Report {
     /// `None`: the document asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dns64: Option<Dns64Report>,
+    /// `None`: the document gives nothing to find.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) discovery: Option<DiscoveryReport>,
+}
+
+/// What was found by labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DiscoveryReport {
+    pub(crate) servers: usize,
+    /// `None`: nothing was, so far.
+    pub(crate) found_secs_ago: Option<u64>,
+    pub(crate) interval_secs: u64,
+    /// Why Hetzner was asked in vain the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+    /// What was found and does not fit together, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
 }
 
 /// What the resolver does.

@@ -1,6 +1,7 @@
 //! The main loop: one thing happens at a time, and everything that can happen is in [`Event`].
 
 use std::env;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -8,6 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::cli::RunArgs;
 use crate::control::{Control, Query, Request, Response};
 use crate::datapath::Snapshot;
+use crate::discovery::{self, Completed, Discovery};
 use crate::document_status::DocumentStatus;
 use crate::error::Error;
 use crate::last_good::LastGood;
@@ -15,7 +17,7 @@ use crate::network::{Monitor, Needs, check_requirements};
 use crate::report::{Dns64Report, GatewayReport, Report};
 use crate::service::{Options, Service};
 use crate::signals::Signals;
-use crate::source::Source;
+use crate::source::{Config, Source};
 use crate::systemd::{self, Watchdog};
 use crate::tables;
 use crate::watch::Watch;
@@ -23,6 +25,9 @@ use crate::watch::Watch;
 /// A new address is seen within this time, and rules that somebody flushed are put back; each protects while the other is
 /// missing.
 const LOOK_AROUND_EVERY: Duration = Duration::from_secs(30);
+
+/// What systemd calls the token (`LoadCredential=`).
+const TOKEN_CREDENTIAL: &str = "hetzner-token";
 
 /// Runs a gateway until it is told to stop.
 ///
@@ -39,13 +44,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     let document = DocumentStatus::new(started, args.state.clone(), config.serial, refused.as_ref());
     // Before the first look at the network: no change may fall between the two.
     let monitor = Monitor::start()?;
+    let discovery = Discovery::start(discovery_options(&args))?;
+    discovery.follow(&config.gateway);
+    let (completed, notes) = complete(&discovery, &config);
     let options = Options { tun: args.tun, listen_port: args.listen_port };
-    let service = Service::start(options, config).await?;
-    source.remember(service.config());
+    let service = Service::start(options, completed).await?;
+    source.remember(&config);
     tracing::info!("gateway {} serves, peers: {}", source.gateway, service.config().gateway.peers.len());
     systemd::ready(&document.sentence());
 
-    let translator = Translator { source, document, started };
+    let translator = Translator { source, document, config, discovery, notes, started };
     translator.serve(service, Events::new(signals, watch, control, monitor)).await
 }
 
@@ -62,16 +70,38 @@ fn source(args: &RunArgs) -> Source {
     }
 }
 
+fn discovery_options(args: &RunArgs) -> discovery::Options {
+    let credential = || {
+        let path = PathBuf::from(env::var_os("CREDENTIALS_DIRECTORY")?).join(TOKEN_CREDENTIAL);
+        path.exists().then_some(path)
+    };
+    discovery::Options {
+        token: args.hetzner_token.clone().or_else(credential),
+        endpoint: args.hetzner_api.clone(),
+        ca_file: args.ca_file.clone(),
+    }
+}
+
+/// The configuration with what is known of its servers, and what does not fit together.
+fn complete(discovery: &Discovery, config: &Config) -> (Config, Vec<String>) {
+    let Completed { gateway, notes } = discovery.complete(&config.gateway);
+    (Config { gateway, ..config.clone() }, notes)
+}
+
 struct Translator {
     source: Source,
     document: DocumentStatus,
+    /// As the document has it; the service runs on what discovery makes of it.
+    config: Config,
+    discovery: Discovery,
+    notes: Vec<String>,
     started: Instant,
 }
 
 impl Translator {
     async fn serve(mut self, mut service: Service, mut events: Events) -> Result<(), Error> {
         let outcome = loop {
-            match events.next(&mut service).await {
+            match events.next(&mut service, &mut self.discovery).await {
                 Event::Stop => break Ok(()),
                 Event::Died(error) => break Err(error),
                 Event::Reload => {
@@ -79,6 +109,7 @@ impl Translator {
                     service = self.reload(service).await?;
                 }
                 Event::Document => service = self.reload(service).await?,
+                Event::Found => service = self.follow_servers(service).await?,
                 Event::LookAround => service.look_around().await,
                 Event::Network => service.look_at_addresses().await,
                 Event::Query(query) => {
@@ -110,6 +141,9 @@ impl Translator {
             Ok(config) => config,
             Err(error @ Error::GatewayMissing { .. }) => {
                 service.withdraw().await;
+                self.config.gateway.peers.clear();
+                self.config.gateway.discovery = None;
+                self.discovery.follow(&self.config.gateway);
                 self.source.forget();
                 self.document.withdrawn(Instant::now(), &error);
                 return Ok(service);
@@ -119,13 +153,30 @@ impl Translator {
                 return Ok(service);
             }
         };
-        let (service, outcome) = service.follow(config).await?;
+        let (completed, notes) = complete(&self.discovery, &config);
+        let (service, outcome) = service.follow(completed).await?;
         match outcome {
             Ok(()) => {
-                self.source.remember(service.config());
-                self.document.applied(Instant::now(), service.config().serial);
+                self.discovery.follow(&config.gateway);
+                self.source.remember(&config);
+                self.document.applied(Instant::now(), config.serial);
+                (self.config, self.notes) = (config, notes);
             }
             Err(error) => self.document.refused(Instant::now(), &error),
+        }
+        Ok(service)
+    }
+
+    /// Follows what was found of the servers, on the document that is in force.
+    async fn follow_servers(&mut self, service: Service) -> Result<Service, Error> {
+        let (completed, notes) = complete(&self.discovery, &self.config);
+        for note in notes.iter().filter(|note| !self.notes.contains(note)) {
+            tracing::warn!("{note}");
+        }
+        self.notes = notes;
+        let (service, outcome) = service.follow(completed).await?;
+        if let Err(error) = outcome {
+            tracing::error!("what was found of the servers cannot be applied: {}", error.line());
         }
         Ok(service)
     }
@@ -151,6 +202,7 @@ impl Translator {
             document: self.document.report(Instant::now()),
             datapath: snapshot.into(),
             dns64: dns64(service),
+            discovery: self.discovery.report(&self.config.gateway, &self.notes),
         }))
     }
 
@@ -187,6 +239,8 @@ enum Event {
     Reload,
     /// The document may have changed.
     Document,
+    /// Something was found of the servers, or could not be.
+    Found,
     /// Time to see what others did to this machine's network.
     LookAround,
     /// Addresses or routes of this machine changed.
@@ -214,7 +268,7 @@ impl Events {
     }
 
     /// The next event. In order of importance: a busy control socket must not delay the end.
-    async fn next(&mut self, service: &mut Service) -> Event {
+    async fn next(&mut self, service: &mut Service, discovery: &mut Discovery) -> Event {
         tokio::select! {
             biased;
             _ = self.signals.terminate.recv() => Event::Stop,
@@ -223,6 +277,7 @@ impl Events {
             () = self.watchdog.due() => Event::Watchdog,
             _ = self.signals.hang_up.recv() => Event::Reload,
             () = self.watch.changed() => Event::Document,
+            () = discovery.changed() => Event::Found,
             _ = self.look_around.tick() => Event::LookAround,
             () = self.monitor.changed() => Event::Network,
             query = self.control.next() => Event::Query(query),

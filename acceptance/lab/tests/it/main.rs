@@ -2,12 +2,14 @@
 
 mod bench;
 mod demo;
+mod discovery;
 mod dns64_cases;
 mod dns64_health;
 mod documents;
 mod egress;
 mod examples;
 mod fences;
+mod fleet;
 mod hetzner;
 mod hosts;
 mod life;

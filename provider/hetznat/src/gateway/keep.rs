@@ -1,12 +1,15 @@
 //! What an update leaves alone in a gateway's entry: its peers, and the keys of later versions wherever they are.
 
-use contract::{Dns64, Gateway, Policy};
+use contract::{Discovery, Dns64, Gateway, Policy};
 
 /// `entry` with what `found` has that is not this resource's to say.
 pub(super) fn with_what_is_not_ours(mut entry: Gateway, found: Gateway) -> Gateway {
     (entry.peers, entry.other) = (found.peers, found.other);
     if let (Some(policy), Some(found)) = (&mut entry.policy, found.policy) {
         policy.other = found.other;
+    }
+    if let (Some(discovery), Some(found)) = (&mut entry.discovery, found.discovery) {
+        discovery.other = found.other;
     }
     if let (Some(dns64), Some(found)) = (&mut entry.dns64, found.dns64) {
         (dns64.other, dns64.policy.other) = (found.other, found.policy.other);
@@ -25,6 +28,11 @@ pub(super) fn with_what_is_not_ours(mut entry: Gateway, found: Gateway) -> Gatew
 /// A policy without keys of later versions.
 pub(super) fn known_policy(found: Option<&Policy>) -> Option<Policy> {
     found.map(|policy| Policy { other: Default::default(), ..policy.clone() })
+}
+
+/// Discovery without keys of later versions.
+pub(super) fn known_discovery(found: Option<&Discovery>) -> Option<Discovery> {
+    found.map(|discovery| Discovery { other: Default::default(), ..discovery.clone() })
 }
 
 /// DNS64 without keys of later versions.

@@ -64,6 +64,7 @@ impl Gateway {
             keepalive_secs: self.keepalive_secs.known().copied().unwrap_or(KEEPALIVE_SECS),
             egress: Egress::default(),
             dns64: None,
+            discovery: None,
             policy: None,
             owner: String::new(),
             peers: BTreeMap::new(),

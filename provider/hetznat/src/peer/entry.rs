@@ -1,6 +1,7 @@
 //! A peer's entry in the document: written, superseded, removed, found again.
 
 use contract::{Document, Name};
+use ipnet::Ipv6Net;
 use tfplugin5::{Attr, Diagnostic, Diagnostics, Spelled};
 
 use super::{Peer, error_at, full_name};
@@ -24,7 +25,7 @@ impl Peer {
             let summary = format!("two peers of gateway {gateway} are named {name}; give each its own name");
             return Err(error_at("name", summary));
         }
-        if found.prefix != self.prefix.get()?.0 {
+        if found.prefix.is_none() || found.prefix != self.known_prefix() {
             return Err(clash(gateway, name));
         }
         Ok(document.gateways.get_mut(gateway).and_then(|gateway| gateway.peers.remove(name)))
@@ -50,9 +51,9 @@ impl Peer {
         }
         let entry = contract::Peer {
             public_key: **self.public_key.get()?,
-            prefix: self.prefix.get()?.0,
+            prefix: self.known_prefix(),
             ipv4: **self.ipv4.get()?,
-            endpoint: Some(self.endpoint.get()?.0),
+            endpoint: self.endpoint.known().map(|endpoint| endpoint.0),
             owner: owner.as_str().to_owned(),
             other,
         };
@@ -60,6 +61,11 @@ impl Peer {
         self.name_it();
         self.render()?;
         Ok(self)
+    }
+
+    /// `None` if it is to be found.
+    fn known_prefix(&self) -> Option<Ipv6Net> {
+        self.prefix.known().map(|prefix| prefix.0)
     }
 
     /// Removes the entry if it is this peer's own. What is gone, or is a successor's by now, needs nothing.
@@ -86,7 +92,7 @@ impl Peer {
             name: Spelled::from(name).into(),
             gateway: Link::of_entry(&gateway, entry).into(),
             endpoint: found.endpoint.map_or(Attr::Null, |endpoint| Spelled::from(Endpoint(endpoint)).into()),
-            prefix: Spelled::from(Prefix(found.prefix)).into(),
+            prefix: found.prefix.map_or(Attr::Null, |prefix| Spelled::from(Prefix(prefix)).into()),
             ipv4: Spelled::from(found.ipv4).into(),
             dns: Spelled::from(Dns::Public).into(),
             rotate: Attr::Null,

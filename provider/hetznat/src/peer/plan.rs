@@ -1,20 +1,21 @@
 //! What can be said of a peer before it is applied.
 
 use cloud_init::RenderError;
-use contract::Pool6;
+use contract::{GATEWAY_LABEL, PEER_LABEL, Pool6};
 use tfplugin5::{Attr, Diagnostic, PlanContext, Spelled};
 
 use super::{Peer, full_name};
 use crate::attributes::Dns;
 
-/// Legal for Hetzner: keys of at most 63 letters, digits and hyphens; a name is a legal value.
-const GATEWAY_LABEL: &str = "hetznat-gateway";
-const PEER_LABEL: &str = "hetznat-peer";
-
 impl Peer {
     pub(super) fn complete_plan(&mut self, cx: &mut PlanContext<'_, Self>) {
         if cx.config.prefix.is_null() {
             self.prefix = self.endpoint.map(|endpoint| Spelled::from(endpoint.prefix()));
+        }
+        if self.endpoint.is_null() && !cx.config.prefix.is_null() {
+            let summary =
+                "prefix says who the server is, but no endpoint where; leave both out, and it is found by its labels";
+            cx.diagnostics.push(Diagnostic::error(summary).at("prefix"));
         }
         self.name_it();
         if let Some(diagnostic) = self.resolver_problem() {

@@ -3,6 +3,7 @@
 //! Without `terraform` on the PATH these tests fail: no stand-in knows what Terraform expects of a provider.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod discovery;
 mod drift;
 mod errors;
 mod lifecycle;

@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{serialize_other, serialize_some};
-use crate::{Dns64, Dns64Policy, Dns64Prefix, Health, Policy};
+use crate::{Discovery, Dns64, Dns64Policy, Dns64Prefix, Health, Policy};
 
 impl Dns64 {
     const KEYS: &[&str] = &["upstreams", "listen", "clients", "trust_anchors", "policy"];
@@ -89,6 +89,19 @@ impl Serialize for Health {
         serialize_some(&mut map, "timeout_ms", &self.timeout_ms)?;
         serialize_some(&mut map, "fall", &self.fall)?;
         serialize_some(&mut map, "rise", &self.rise)?;
+        serialize_other(&mut map, &self.other, Self::KEYS)?;
+        map.end()
+    }
+}
+
+impl Discovery {
+    const KEYS: &[&str] = &["label_selector"];
+}
+
+impl Serialize for Discovery {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("label_selector", &self.label_selector)?;
         serialize_other(&mut map, &self.other, Self::KEYS)?;
         map.end()
     }

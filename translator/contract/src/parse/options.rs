@@ -1,4 +1,4 @@
-//! Reads what a gateway may have: DNS64 and a policy.
+//! Reads what a gateway may have: DNS64, discovery and a policy.
 
 use std::net::Ipv4Addr;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::fields::{By, Fields};
 use crate::place::Invalid;
 use crate::text::quote;
-use crate::{Dns64, Dns64Policy, Dns64Prefix, Health, Match, Place, Policy, Pool6};
+use crate::{Discovery, Dns64, Dns64Policy, Dns64Prefix, Health, Match, Place, Policy, Pool6};
 
 pub(super) fn dns64(mut fields: Fields) -> Result<Dns64, Invalid> {
     let clients = fields.list::<By<IpNet>>("clients", Dns64::MOST_ELEMENTS)?;
@@ -84,6 +84,10 @@ impl Health {
 
 fn matches(fields: &mut Fields, key: &'static str) -> Result<Option<Vec<Match>>, Invalid> {
     fields.list_if_present(key, Dns64::MOST_ELEMENTS)
+}
+
+pub(super) fn discovery(mut fields: Fields) -> Result<Discovery, Invalid> {
+    Ok(Discovery { label_selector: fields.parsed("label_selector")?, other: fields.rest() })
 }
 
 pub(super) fn policy(mut fields: Fields) -> Result<Policy, Invalid> {

@@ -43,7 +43,7 @@ fn configs(gateway: &Gateway) -> Vec<(&Name, PeerConfig)> {
 fn config(gateway: &Gateway, peer: &Peer) -> PeerConfig {
     PeerConfig {
         public_key: peer.public_key,
-        allowed: vec![peer.prefix.into(), Ipv4Net::from(peer.ipv4).into()],
+        allowed: peer.prefix.map(IpNet::from).into_iter().chain([Ipv4Net::from(peer.ipv4).into()]).collect(),
         endpoint: peer.endpoint,
         keepalive_secs: gateway.keepalive_secs,
     }
@@ -94,7 +94,7 @@ mod tests {
         let mut gateway = gateway();
         let db = Peer {
             public_key: key(7),
-            prefix: "2001:db8:7::/64".parse().unwrap(),
+            prefix: "2001:db8:7::/64".parse().ok(),
             ipv4: "198.18.0.7".parse().unwrap(),
             ..peer(&mut gateway, WEB).clone()
         };
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_changed_prefix_ends_the_flows_of_the_old_one_only() {
-        let changes = changed(|new| peer(new, DB).prefix = "2001:db8:8::/64".parse().unwrap());
+        let changes = changed(|new| peer(new, DB).prefix = "2001:db8:8::/64".parse().ok());
 
         assert_eq!(changes.forget, nets(&["2001:db8:7::/64"]));
         assert_eq!(changes.set[0].allowed, nets(&["2001:db8:8::/64", "198.18.0.7/32"]));

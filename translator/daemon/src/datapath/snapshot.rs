@@ -82,7 +82,9 @@ impl Traffic {
 pub(crate) struct PeerSnapshot {
     pub(crate) name: Name,
     pub(crate) public_key: PublicKey,
-    pub(crate) prefix: Ipv6Net,
+    /// `None`: not found yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) prefix: Option<Ipv6Net>,
     pub(crate) ipv4: Ipv4Addr,
     /// Where it was last heard, or where it is dialled.
     pub(crate) endpoint: Option<SocketAddr>,

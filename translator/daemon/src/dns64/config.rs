@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use super::limiter::Rate;
 use super::probe::Probe;
+use crate::tls::CA_FILE;
 
 /// How long an upstream is waited for unless the file says otherwise; what a client waits for is a little more, and less
 /// than two seconds.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_millis(1_500);
-const CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What a resolver runs on.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,7 +160,7 @@ impl Config {
         let mut listen =
             vec![SocketAddr::new(gateway.address6.into(), 53), SocketAddr::new(gateway.address4().into(), 53)];
         listen.extend(dns64.listen.iter().map(|listen| listen.socket()));
-        let peers = gateway.peers.values().map(|peer| IpNet::V6(peer.prefix));
+        let peers = gateway.peers.values().filter_map(|peer| peer.prefix.map(IpNet::V6));
         let nets = peers.chain([IpNet::V4(gateway.ipv4_prefix)]).chain(dns64.clients.iter().copied());
         let policy = Policy::parse(&dns64.policy_json(gateway.pool6));
         Ok(Some(Self {

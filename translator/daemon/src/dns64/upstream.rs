@@ -2,7 +2,6 @@
 
 mod https;
 mod stream;
-mod tls;
 mod udp;
 
 use std::cell::Cell;
@@ -21,9 +20,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::counters::{Counters, count};
 use super::random::Random;
+use crate::tls::{self, Tls};
 use https::Https;
 use stream::{Dial, Stream};
-use tls::Tls;
 
 /// Sockets for questions at one time; with the clients' connections below what a process may have open (1 024).
 const MOST_SOCKETS: usize = 600;

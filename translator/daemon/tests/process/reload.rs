@@ -20,7 +20,7 @@ fn is(state: &'static str) -> impl Fn(&Value) -> bool {
 fn second_peer() -> Peer {
     let mut peer = document().gateways.into_values().next().unwrap().peers.into_values().next().unwrap();
     peer.public_key = PrivateKey::from_random([3; 32]).public_key();
-    peer.prefix = "2001:db8:1:3::/64".parse().unwrap();
+    peer.prefix = "2001:db8:1:3::/64".parse().ok();
     peer.ipv4 = "198.18.0.3".parse().unwrap();
     peer.endpoint = Some("[2001:db8:1:3::1]:46464".parse().unwrap());
     peer

@@ -206,6 +206,7 @@ fn add_gateway(document: &mut Document) -> Result<(), Infallible> {
         ipv4_prefix: "198.18.0.0/16".parse().unwrap(),
         egress: contract::Egress::default(),
         dns64: None,
+        discovery: None,
         policy: None,
         owner: String::new(),
         peers: BTreeMap::new(),
@@ -219,7 +220,7 @@ fn add_peer(document: &mut Document, number: u16) -> Result<(), Infallible> {
     let gateway = document.gateways.get_mut(&name("home")).unwrap();
     let peer = Peer {
         public_key: key(number),
-        prefix: Ipv6Net::new(Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, 0), 64).unwrap(),
+        prefix: Ipv6Net::new(Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, 0), 64).ok(),
         ipv4: gateway.lowest_free_ipv4().unwrap(),
         endpoint: None,
         owner: String::new(),

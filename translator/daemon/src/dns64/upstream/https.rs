@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{Asker, Failure, Question, in_time, tls};
+use super::{Asker, Failure, Question, in_time};
+use crate::tls;
 
 const MEDIA_TYPE: &str = "application/dns-message";
 /// A DNS message has 16 bits for its length where it has one at all.

@@ -1,4 +1,4 @@
-//! TLS towards upstreams: whom to believe, and for which protocol.
+//! TLS towards others: whom to believe, and for which protocol.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,20 +8,25 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+/// Where Debian keeps the authorities that everybody believes.
+pub(crate) const CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// What is spoken inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     /// RFC 7858.
     Dot,
     /// RFC 8484, over HTTP/2.
     Https,
+    /// RFC 9112.
+    Http1,
 }
 
 /// The authorities that are believed.
-pub(super) struct Tls(RootCertStore);
+pub(crate) struct Tls(RootCertStore);
 
 impl Tls {
-    pub(super) fn new(ca_file: &Path) -> Result<Self, String> {
+    pub(crate) fn new(ca_file: &Path) -> Result<Self, String> {
         let unreadable = |why: String| {
             format!("ca_file {}: {why}; install ca-certificates, or name a file of PEM certificates", ca_file.display())
         };
@@ -35,17 +40,18 @@ impl Tls {
         Ok(Self(roots))
     }
 
-    pub(super) fn connector(&self, protocol: Protocol) -> TlsConnector {
+    pub(crate) fn connector(&self, protocol: Protocol) -> TlsConnector {
         let mut config = ClientConfig::builder().with_root_certificates(self.0.clone()).with_no_client_auth();
         config.alpn_protocols = match protocol {
             Protocol::Dot => vec![b"dot".to_vec()],
             Protocol::Https => vec![b"h2".to_vec()],
+            Protocol::Http1 => vec![b"http/1.1".to_vec()],
         };
         TlsConnector::from(Arc::new(config))
     }
 }
 
 /// The name, or the address, that a certificate must be for.
-pub(super) fn server_name(text: &str) -> Option<ServerName<'static>> {
+pub(crate) fn server_name(text: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(text.trim_end_matches('.').to_owned()).ok()
 }
