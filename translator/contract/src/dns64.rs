@@ -60,7 +60,7 @@ pub struct Dns64Policy {
     pub allow_ipv4: Option<bool>,
     /// Validate by DNSSEC.
     pub validate: Option<bool>,
-    /// Accepted as others have it: DO alone never stops translation here, CD always does (RFC 6147 §5.5).
+    /// Translate signed names for who asks for signatures (DO) too. CD always stops translation (RFC 6147 §5.5).
     pub break_dnssec: Option<bool>,
     /// Remember answers.
     pub cache: Option<bool>,

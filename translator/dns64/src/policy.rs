@@ -23,6 +23,7 @@ pub struct Policy {
     pub(crate) ignore_aaaa: Subtrees,
     pub(crate) no_synth: Subtrees,
     pub(crate) allow_ipv4: bool,
+    pub(crate) break_dnssec: bool,
     /// Answers are validated (RFC 6147 §3).
     pub validate: bool,
     /// What upstreams said is kept.
@@ -119,6 +120,11 @@ impl<'p> View<'p> {
     /// No address is ever made for this name, nor one left out.
     pub(crate) fn leaves_alone(&self, name: NameRef<'_>) -> bool {
         self.policy.no_synth.contain(name)
+    }
+
+    /// Signed addresses are left to who asks for signatures.
+    pub(crate) fn keeps_dnssec(&self) -> bool {
+        !self.policy.break_dnssec
     }
 
     /// The real addresses of this name are the last resort.

@@ -50,6 +50,11 @@ fn from_a<'a>(view: View<'a>, query: &Query<'_>, aaaa: Seen<'a>, real: Real, a: 
     if matches!(a.security(), Security::Bogus(_)) {
         return Reply::raw(query, a);
     }
+    // As BIND's `break-dnssec no`: who asked for signatures would find none over what is made of signed records.
+    let is_signed = |record: RecordRef<'_>| record.covered() == Some(RecordType::A);
+    if view.keeps_dnssec() && query.dnssec_ok() && a.answers().any(is_signed) {
+        return real.reply(query, aaaa, view);
+    }
     let made = Made::of(a, view);
     if made.by_healthy {
         let authentic = query.dnssec_ok() && aaaa.is_secure() && a.is_secure();

@@ -36,7 +36,8 @@ model! {
         validate: bool = optional(),
         /// Keys to validate from besides the root's, as DS records: `example. DS 12345 13 2 DIGEST`.
         trust_anchors: List<TrustAnchor> = optional(),
-        /// Whether who validates by itself gets translated answers too (RFC 6147 §5.5).
+        /// Whether signed names are translated for who asks for signatures (DO), too. Who validates by itself (CD) gets no
+        /// translated answers in any case (RFC 6147 §5.5). Default: `true`.
         break_dnssec: bool = optional(),
         /// Whether answers are remembered.
         cache: bool = optional(),

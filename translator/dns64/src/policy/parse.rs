@@ -46,15 +46,15 @@ impl Policy {
             recursive_only: keys.flag("recursive_only")?.unwrap_or(false),
         };
         let prefixes = prefixes(keys.take("prefixes"), &defaults)?;
-        // BIND's `break-dnssec yes` is what happens anyway: a client with DO alone cannot validate AAAA records that
-        // do not exist, and mail servers that look for TLSA records ask everything with DO.
-        keys.flag("break_dnssec")?;
         let policy = Self {
             prefixes,
             translate_all: keys.flag("translate_all")?.unwrap_or(false),
             ignore_aaaa: keys.names("ignore_aaaa")?,
             no_synth: keys.names("no_synth")?,
             allow_ipv4: keys.flag("allow_ipv4")?.unwrap_or(true),
+            // Unlike BIND's default: mail servers that look for TLSA records ask everything with DO, and validate nothing of
+            // it by themselves.
+            break_dnssec: keys.flag("break_dnssec")?.unwrap_or(true),
             validate: keys.flag("validate")?.unwrap_or(false),
             cache: keys.flag("cache")?.unwrap_or(true),
         };

@@ -1,6 +1,6 @@
 //! What RFC 6147 and its neighbours ask for, where no case of acceptance/dns64 asks for it.
 
-use dns64::{Message, Policy, Rcode, RecordType, Transport};
+use dns64::{Dnssec, Message, Policy, Rcode, Record, RecordType, Transport};
 use serde_json::{Value, json};
 
 use crate::resolver::{Asked, Rcode_, Resolver, Script};
@@ -239,4 +239,38 @@ fn the_smaller_of_ttl_and_minimum_says_when_to_ask_again() {
     resolver.now_ms += 1_000;
     ttl(&mut resolver);
     assert_eq!(resolver.log.len(), 3);
+}
+
+/// A signature over the A records of a name; nobody looks at more of it than what it covers.
+fn signature(owner: &str) -> Record {
+    let rdata = [&[0, 1, 13, 2][..], &[0; 14], b"\x07example\x00", &[7; 64]].concat();
+    Record { owner: name(owner), rtype: RecordType::RRSIG, ttl: 300, rdata: rdata.into() }
+}
+
+/// R43, and BIND's `break-dnssec no`: signed addresses are left to who asks for signatures, if that is wanted.
+#[test]
+fn what_is_signed_is_kept_for_who_asks_for_signatures_only_where_break_dnssec_says_no() {
+    let records = |break_dnssec: Value, asks_for_signatures: bool| {
+        let mut resolver = resolver(
+            json!({ "break_dnssec": break_dnssec }),
+            &[
+                ("s.example.", "AAAA", &[], &[SOA]),
+                ("s.example.", "A", &["s.example. 300 A 5.6.7.8"], &[]),
+                ("u.example.", "AAAA", &[], &[SOA]),
+                ("u.example.", "A", &["u.example. 300 A 5.6.7.8"], &[]),
+            ],
+        );
+        resolver.table[1].2.answers.push(signature("s.example."));
+        let flags = Dnssec { records: asks_for_signatures, unchecked: false };
+        ["s.example.", "u.example."].map(|text| {
+            let reply = ask(&mut resolver, &Asked { flags, ..aaaa(text) });
+            (reply.rcode == Rcode::NO_ERROR, reply.answers.len(), reply.authority.len())
+        })
+    };
+    let (made, nothing) = ((true, 1, 0), (true, 0, 1));
+
+    assert_eq!(records(Value::Null, true), [made, made]);
+    assert_eq!(records(json!(true), true), [made, made]);
+    assert_eq!(records(json!(false), true), [nothing, made], "nobody signed the second");
+    assert_eq!(records(json!(false), false), [made, made]);
 }
