@@ -1,12 +1,15 @@
 //! TLS towards others: whom to believe, and for which protocol.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+
+use crate::error::Reason;
 
 /// Where Debian keeps the authorities that everybody believes.
 pub(crate) const CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -54,4 +57,24 @@ impl Tls {
 /// The name, or the address, that a certificate must be for.
 pub(crate) fn server_name(text: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(text.trim_end_matches('.').to_owned()).ok()
+}
+
+/// Why there is no connection, and what to do about it.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let Some(Error::InvalidCertificate(wrong)) = of_tls else { return Reason(error).to_string() };
+    // A signature is bad by another root of the same name.
+    if matches!(wrong, CertificateError::UnknownIssuer | CertificateError::BadSignature) {
+        return "nobody whom we believe vouches for its certificate; add its root to ca_file".to_owned();
+    }
+    if matches!(wrong, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) {
+        return "its certificate is for another name; is ours right?".to_owned();
+    }
+    if matches!(wrong, CertificateError::Expired | CertificateError::ExpiredContext { .. }) {
+        return "its certificate has expired; is this machine's clock right?".to_owned();
+    }
+    if matches!(wrong, CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) {
+        return "its certificate is not valid yet; is this machine's clock right?".to_owned();
+    }
+    Reason(error).to_string()
 }

@@ -1,5 +1,6 @@
 //! The resolvers we ask: which, in what order, for how long, and what counts as an answer.
 
+mod dial;
 mod https;
 mod stream;
 mod udp;
@@ -16,19 +17,22 @@ use dns64::{Dnssec, Ede, HEADER, Message, Name, Rcode, RecordType, answers, writ
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::counters::{Counters, count};
 use super::random::Random;
 use crate::tls::{self, Tls};
+use dial::Dial;
 use https::Https;
-use stream::{Dial, Stream};
+use stream::Stream;
 
 /// Sockets for questions at one time; with the clients' connections below what a process may have open (1 024).
 const MOST_SOCKETS: usize = 600;
 /// A server that failed so often in a row is asked last, for [`REST`].
 const FAILURES: u32 = 3;
 const REST: Duration = Duration::from_secs(10);
+/// A connection is not given up because one answer is late.
+const LEAST_SILENCE: Duration = Duration::from_secs(1);
 /// Within the time for an answer a server is asked as often as this.
 const TRIES: u32 = 3;
 
@@ -62,8 +66,10 @@ enum Way {
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
-    /// The connection ended, or there is none.
-    Network,
+    /// There is no connection, and nobody answers another try at once.
+    Unreachable,
+    /// The connection ended.
+    Ended,
     /// What came is no message.
     Malformed,
 }
@@ -90,7 +96,7 @@ impl Pool {
         let needs_tls = upstreams.iter().any(|upstream| !matches!(upstream, Upstream::Udp { .. }));
         let tls = if needs_tls { Some(Tls::new(ca_file)?) } else { None };
         let servers = upstreams.iter().filter_map(|upstream| {
-            let way = way(upstream, tls.as_ref())?;
+            let way = way(upstream, tls.as_ref(), (patience * 2).max(LEAST_SILENCE))?;
             Some(Rc::new(Server { way, failures: Cell::new(0), rests_until: Cell::new(None) }))
         });
         let asker = Asker { random, random_case, counters, sockets: Semaphore::new(MOST_SOCKETS) };
@@ -179,19 +185,30 @@ impl Server {
     }
 }
 
-fn way(upstream: &Upstream, tls: Option<&Tls>) -> Option<Way> {
+fn way(upstream: &Upstream, tls: Option<&Tls>, silence: Duration) -> Option<Way> {
+    let server = upstream.to_string();
     Some(match upstream {
-        Upstream::Udp { address } => Way::Udp { address: *address, tcp: Stream::new(Dial::Tcp(*address)) },
+        Upstream::Udp { address } => {
+            let dial = Dial::new(format!("{server} (over TCP)"), dial::Host::Address(*address), None);
+            Way::Udp { address: *address, tcp: Stream::new(dial, silence) }
+        }
         Upstream::Tls { address, name } => {
             let name = name.as_ref().map_or_else(|| address.ip().to_string(), ToString::to_string);
-            Way::Stream(Stream::new(Dial::Tls(*address, tls?.connector(tls::Protocol::Dot), tls::server_name(&name)?)))
+            let tls = (tls?.connector(tls::Protocol::Dot), tls::server_name(&name)?);
+            Way::Stream(Stream::new(Dial::new(server, dial::Host::Address(*address), Some(tls)), silence))
         }
         Upstream::Https { host, port, path } => {
-            let host = match host {
-                Host::Address(address) => address.to_string(),
-                Host::Name(name) => name.to_string(),
+            let (name, authority) = match host {
+                Host::Address(address) => (address.to_string(), SocketAddr::new(*address, *port).to_string()),
+                Host::Name(name) => (name.to_string(), format!("{name}:{port}")),
             };
-            Way::Https(Https::new(host, *port, path.clone(), tls?.connector(tls::Protocol::Https))?)
+            let uri = http::Uri::builder().scheme("https").authority(authority).path_and_query(path.as_str());
+            let tls = (tls?.connector(tls::Protocol::Https), tls::server_name(&name)?);
+            let host = match host {
+                Host::Address(address) => dial::Host::Address(SocketAddr::new(*address, *port)),
+                Host::Name(_) => dial::Host::Name(name, *port),
+            };
+            Way::Https(Https::new(Dial::new(server, host, Some(tls)), uri.build().ok()?, silence))
         }
     })
 }
@@ -261,10 +278,4 @@ impl Asker {
         }
         fits
     }
-}
-
-/// A connection must be there within this time.
-async fn in_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    timeout(PATIENCE, work).await.unwrap_or(Err(Failure::Network))
 }

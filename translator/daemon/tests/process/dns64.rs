@@ -1,9 +1,12 @@
 //! `hetznat-translator dns64`: clients that behave badly, upstreams that lie or are silent, and a configuration that changes.
 
+mod secured;
+mod tls;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -121,30 +124,39 @@ struct Resolver {
     child: Child,
     address: SocketAddr,
     config: PathBuf,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Resolver {
     fn start(upstreams: &[&Upstream], more: Value) -> Self {
+        let upstreams: Vec<String> = upstreams.iter().map(|upstream| format!("udp://{}", upstream.address)).collect();
+        Self::start_asking(&upstreams, more)
+    }
+
+    fn start_asking(upstreams: &[String], more: Value) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("dns64.json");
         // A port that was free a moment ago, over UDP and TCP.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let upstreams: Vec<String> = upstreams.iter().map(|upstream| format!("udp://{}", upstream.address)).collect();
         let mut document =
             json!({ "listen": [["127.0.0.1", port]], "upstreams": upstreams, "upstream_timeout_ms": 900 });
         document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         std::fs::write(&config, document.to_string()).unwrap();
         let mut command = Command::new(BINARY);
-        command.arg("dns64").arg("--config").arg(&config).env_remove("HETZNAT_LOG").stderr(Stdio::null());
+        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        command.arg("dns64").arg("--config").arg(&config).env_remove("HETZNAT_LOG").stderr(log);
         let resolver = Self {
             child: command.spawn().unwrap(),
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             config,
-            _directory: directory,
+            directory,
         };
         resolver.wait_for(|reply| rcode(reply) == 0);
         resolver
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
     /// Waits until what it says about its prefixes is right.

@@ -1,36 +1,35 @@
 //! A connection over TCP or TLS that many questions share, each answered when its answer is there (RFC 7766 §6.2.1).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Asker, Failure, Question, in_time};
+use super::dial::{Connection, Dial};
+use super::{Asker, Failure, Question};
 
 /// RFC 7766 §6.2.3: what nobody uses is closed; servers close earlier than that.
 const IDLE: Duration = Duration::from_secs(10);
 /// Questions that wait for a connection; more fail.
 const QUEUE: usize = 1_024;
 
-/// How to reach the server.
-#[derive(Clone)]
-pub(super) enum Dial {
-    Tcp(SocketAddr),
-    Tls(SocketAddr, TlsConnector, ServerName<'static>),
-}
-
 /// A connection that is made when it is needed.
 pub(super) struct Stream {
     requests: mpsc::Sender<Request>,
     /// Until the first question, when there is a runtime.
-    idle: std::cell::RefCell<Option<(Dial, mpsc::Receiver<Request>)>>,
+    idle: std::cell::RefCell<Option<Line>>,
+}
+
+/// What the task that serves the connection needs.
+struct Line {
+    dial: Dial,
+    requests: mpsc::Receiver<Request>,
+    /// After this time without a word from who owes us answers the connection counts as dead: packets may no longer
+    /// arrive, and nobody says so.
+    silence: Duration,
 }
 
 struct Request {
@@ -40,19 +39,20 @@ struct Request {
 }
 
 impl Stream {
-    pub(super) fn new(dial: Dial) -> Self {
-        let (requests, receiver) = mpsc::channel(QUEUE);
-        Self { requests, idle: std::cell::RefCell::new(Some((dial, receiver))) }
+    pub(super) fn new(dial: Dial, silence: Duration) -> Self {
+        let (sender, requests) = mpsc::channel(QUEUE);
+        let line = Line { dial, requests, silence };
+        Self { requests: sender, idle: std::cell::RefCell::new(Some(line)) }
     }
 
     pub(super) async fn ask(&self, asker: &Rc<Asker>, question: &Question) -> Result<Vec<u8>, Failure> {
         let unused = self.idle.borrow_mut().take();
-        if let Some((dial, requests)) = unused {
-            tokio::task::spawn_local(run(dial, requests));
+        if let Some(line) = unused {
+            tokio::task::spawn_local(line.run());
         }
         match self.once(asker, question).await {
             // The server closed a connection that it had kept open: a new one may serve.
-            Err(Failure::Network) => self.once(asker, question).await,
+            Err(Failure::Ended) => self.once(asker, question).await,
             other => other,
         }
     }
@@ -60,74 +60,76 @@ impl Stream {
     async fn once(&self, asker: &Rc<Asker>, question: &Question) -> Result<Vec<u8>, Failure> {
         let (answer, answered) = oneshot::channel();
         let request = Request { question: question.bytes.clone(), asker: Rc::clone(asker), answer };
-        self.requests.send(request).await.map_err(|_| Failure::Network)?;
-        answered.await.unwrap_or(Err(Failure::Network))
+        self.requests.send(request).await.map_err(|_| Failure::Unreachable)?;
+        answered.await.unwrap_or(Err(Failure::Unreachable))
     }
 }
 
-/// Serves questions until nobody can ask any more.
-async fn run(dial: Dial, mut requests: mpsc::Receiver<Request>) {
-    while let Some(first) = requests.recv().await {
-        match in_time(connect(&dial)).await {
-            Ok(connection) => serve(connection, first, &mut requests).await,
-            Err(failure) => {
-                let _ = first.answer.send(Err(failure));
+impl Line {
+    /// Serves questions until nobody can ask any more.
+    async fn run(mut self) {
+        while let Some(first) = self.requests.recv().await {
+            // While there was no connection whoever asked first may have given up.
+            if first.answer.is_closed() {
+                continue;
+            }
+            match self.dial.connect().await {
+                Ok(connection) => self.serve(connection, first).await,
+                Err(failure) => self.refuse(first, failure),
             }
         }
     }
-}
 
-trait Connection: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Connection for T {}
+    /// All that wait: a connection for each would end no better.
+    fn refuse(&mut self, first: Request, failure: Failure) {
+        let _ = first.answer.send(Err(failure));
+        while let Ok(request) = self.requests.try_recv() {
+            let _ = request.answer.send(Err(failure));
+        }
+    }
 
-async fn connect(dial: &Dial) -> Result<Box<dyn Connection>, Failure> {
-    let failed = |_| Failure::Network;
-    match dial {
-        Dial::Tcp(address) => {
-            let tcp = TcpStream::connect(address).await.map_err(failed)?;
-            tcp.set_nodelay(true).map_err(failed)?;
-            Ok(Box::new(tcp))
+    /// Until the connection ends, or nobody has used it for a while. Who still waits then hears so.
+    async fn serve(&mut self, connection: Box<dyn Connection>, first: Request) {
+        let (reader, mut writer) = tokio::io::split(connection);
+        let (frames, mut arrived) = mpsc::channel(16);
+        let reading = tokio::task::spawn_local(read(BufReader::new(reader), frames));
+        let mut waiting = Waiting::new();
+        let mut next = Some(first);
+        let mut heard = Instant::now();
+        loop {
+            if let Some(request) = next.take() {
+                if waiting.is_empty() {
+                    heard = Instant::now();
+                }
+                let frame = enter(&mut waiting, request);
+                let written = timeout(IDLE, writer.write_all(&frame)).await;
+                if !matches!(written, Ok(Ok(()))) {
+                    break;
+                }
+            }
+            let patience = if waiting.is_empty() { IDLE } else { self.silence };
+            tokio::select! {
+                frame = arrived.recv() => match frame {
+                    Some(frame) => {
+                        heard = Instant::now();
+                        self.dial.is_well();
+                        dispatch(&mut waiting, frame);
+                    }
+                    None => break,
+                },
+                request = self.requests.recv() => match request {
+                    Some(request) => next = Some(request),
+                    None => break,
+                },
+                () = sleep_until(heard + patience) => break,
+            }
         }
-        Dial::Tls(address, connector, name) => {
-            let tcp = TcpStream::connect(address).await.map_err(failed)?;
-            tcp.set_nodelay(true).map_err(failed)?;
-            Ok(Box::new(connector.connect(name.clone(), tcp).await.map_err(failed)?))
-        }
+        reading.abort();
+        waiting.into_values().for_each(|request| drop(request.answer.send(Err(Failure::Ended))));
     }
 }
 
 type Waiting = HashMap<u16, Request>;
-
-/// Until the connection ends, or nobody has used it for a while. Who still waits then hears so.
-async fn serve(connection: Box<dyn Connection>, first: Request, requests: &mut mpsc::Receiver<Request>) {
-    let (reader, mut writer) = tokio::io::split(connection);
-    let (frames, mut arrived) = mpsc::channel(16);
-    let reading = tokio::task::spawn_local(read(BufReader::new(reader), frames));
-    let mut waiting = Waiting::new();
-    let mut next = Some(first);
-    loop {
-        if let Some(request) = next.take() {
-            let frame = enter(&mut waiting, request);
-            let written = timeout(IDLE, writer.write_all(&frame)).await;
-            if !matches!(written, Ok(Ok(()))) {
-                break;
-            }
-        }
-        tokio::select! {
-            frame = arrived.recv() => match frame {
-                Some(frame) => dispatch(&mut waiting, frame),
-                None => break,
-            },
-            request = requests.recv() => match request {
-                Some(request) => next = Some(request),
-                None => break,
-            },
-            () = tokio::time::sleep(IDLE) => break,
-        }
-    }
-    reading.abort();
-    waiting.into_values().for_each(|request| drop(request.answer.send(Err(Failure::Network))));
-}
 
 async fn read(mut reader: impl AsyncRead + Unpin, frames: mpsc::Sender<Vec<u8>>) {
     loop {

@@ -13,12 +13,12 @@ const LARGEST: usize = 4_096;
 
 /// Waits for an answer that fits; who asks sets an end to that.
 pub(super) async fn ask(asker: &Rc<Asker>, server: SocketAddr, question: &Question) -> Result<Message, Failure> {
-    let _permit = asker.sockets.acquire().await.map_err(|_| Failure::Network)?;
+    let _permit = asker.sockets.acquire().await.map_err(|_| Failure::Unreachable)?;
     let own: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let failed = |_| Failure::Network;
+    let failed = |_| Failure::Unreachable;
     let socket = UdpSocket::bind(own).await.map_err(failed)?;
     socket.connect(server).await.map_err(failed)?;
     socket.send(&question.bytes).await.map_err(failed)?;
