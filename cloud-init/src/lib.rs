@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod member;
 mod template;
 mod user_data;
 mod wireguard_config;
@@ -15,6 +16,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use contract::{Name, Pool6, PrivateKey, PublicKey};
 
+pub use member::{Members, member_user_data};
 pub use user_data::{MAX_USER_DATA_BYTES, RENDER_FORMAT, user_data};
 pub use wireguard_config::wireguard_config;
 
@@ -61,14 +63,21 @@ const PUBLIC_DNS64: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x6400),
 ];
 
+impl Dns {
+    /// The resolvers, separated by spaces; the gateway's own is at `address6`.
+    fn resolvers(self, address6: Ipv6Addr) -> String {
+        match self {
+            Self::Public => PUBLIC_DNS64.map(|address| address.to_string()).join(" "),
+            Self::Gateway => address6.to_string(),
+        }
+    }
+}
+
 impl Server<'_> {
     /// The resolvers, separated by spaces. Never a DNS64 server beside a plain one: clients stick to whichever answered
     /// last.
     fn resolvers(&self) -> String {
-        match self.dns {
-            Dns::Public => PUBLIC_DNS64.map(|address| address.to_string()).join(" "),
-            Dns::Gateway => self.address6.to_string(),
-        }
+        self.dns.resolvers(self.address6)
     }
 
     /// The gateway's name as one line of ASCII, whatever it is.

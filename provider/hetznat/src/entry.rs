@@ -1,4 +1,4 @@
-//! What both kinds of entries in the document share: a mark of who wrote them, and freshly drawn keys.
+//! What all kinds of entries in the document share: a mark of who wrote them, ids, and freshly drawn keys.
 //!
 //! The mark, a random text, is in the document and in the resource's private data. A resource changes and removes only an
 //! entry that carries its mark: so the object that leaves under `create_before_destroy` does not take its successor's entry
@@ -7,7 +7,7 @@
 use std::borrow::Borrow;
 use std::fmt::Write as _;
 
-use contract::{Name, PrivateKey};
+use contract::{GroupSecret, Name, PrivateKey};
 use tfplugin5::{Diagnostic, Diagnostics};
 
 /// A mark of the resource that wrote an entry.
@@ -58,6 +58,40 @@ impl Borrow<str> for Owner {
 /// The system has no random numbers.
 pub(crate) fn draw_key() -> Result<PrivateKey, Diagnostics> {
     random().map(PrivateKey::from_random)
+}
+
+/// A new secret of a group.
+///
+/// # Errors
+/// The system has no random numbers.
+pub(crate) fn draw_secret() -> Result<GroupSecret, Diagnostics> {
+    random().map(GroupSecret::from_random)
+}
+
+/// The id of what hangs on a gateway: `home/web`.
+pub(crate) fn full_name(gateway: &Name, name: &Name) -> String {
+    format!("{gateway}/{name}")
+}
+
+/// Takes a [`full_name`] apart.
+///
+/// # Errors
+/// It is none of a `kind`.
+pub(crate) fn parse_id(kind: &str, id: &str) -> Result<(Name, Name), Diagnostics> {
+    let parsed = id.split_once('/').and_then(|(gateway, name)| Some((gateway.parse().ok()?, name.parse().ok()?)));
+    parsed.ok_or_else(|| {
+        let summary = format!(
+            "the id of a {kind} is its gateway's name and its own, like home/web, and not \"{}\"",
+            id.escape_debug()
+        );
+        Diagnostic::error(summary).into()
+    })
+}
+
+/// What is said where a gateway is not in the document.
+pub(crate) fn no_gateway(id: &Name) -> Diagnostics {
+    let summary = format!("gateway {id} is not in the state document; apply its hetznat_gateway first");
+    Diagnostic::error(summary).at("gateway").into()
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Diagnostics> {

@@ -200,6 +200,7 @@ impl Gateway {
             discovery: self.discovery.known().map(|discovery| discovery.to_entry(name)),
             policy: self.policy.known().map(|policy| policy.to_entry(&Path::attribute("policy"))).transpose()?,
             owner: owner.as_str().to_owned(),
+            groups: Default::default(),
             peers: Default::default(),
             other: Default::default(),
         })
@@ -263,8 +264,8 @@ fn replace(document: &mut Document, name: &Name, entry: &contract::Gateway) -> R
 
 fn remove(document: &mut Document, name: &Name, owner: &Owner) -> Result<(), Diagnostics> {
     let Some(found) = document.gateways.get(name).filter(|found| found.owner == owner.as_str()) else { return Ok(()) };
-    if !found.peers.is_empty() {
-        let peers = list(found.peers.keys());
+    if !found.peers.is_empty() || !found.groups.is_empty() {
+        let peers = list(found.peers.keys().chain(found.groups.keys()));
         let summary = format!("gateway {name} still has peers: {peers}; destroy them first, where they are declared");
         return Err(Diagnostic::error(summary).into());
     }

@@ -5,6 +5,7 @@ mod entry;
 mod gateway;
 mod list;
 mod peer;
+mod peer_group;
 mod provider;
 mod store;
 

@@ -154,10 +154,6 @@ impl Peer {
     }
 }
 
-fn full_name(gateway: &Name, name: &Name) -> String {
-    format!("{gateway}/{name}")
-}
-
 fn error_at(attribute: &str, summary: String) -> Diagnostics {
     Diagnostic::error(summary).at(attribute).into()
 }

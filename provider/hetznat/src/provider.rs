@@ -9,6 +9,7 @@ use tfplugin5::{Attr, Diagnostic, Diagnostics, Path, Provider, Resources, Step, 
 use crate::entry::Owner;
 use crate::gateway::{Gateway, attribute};
 use crate::peer::Peer;
+use crate::peer_group::PeerGroup;
 use crate::store::{EditError, Ledger};
 
 model! {
@@ -44,7 +45,7 @@ impl Provider for Hetznat {
     }
 
     fn resources() -> Resources<Client> {
-        Resources::new().with::<Gateway>().with::<Peer>()
+        Resources::new().with::<Gateway>().with::<Peer>().with::<PeerGroup>()
     }
 }
 

@@ -37,6 +37,12 @@ impl LabelSelector {
         Self(format!("{key}=={value}"))
     }
 
+    /// The selector of all servers that this one selects and `other` too.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self(format!("{self},{other}"))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -12,7 +12,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use crate::{Discovery, Dns64, Egress, FORMAT, Name, Policy, Pool6, PrivateKey, PublicKey};
+use crate::{Discovery, Dns64, Egress, FORMAT, Group, Name, Policy, Pool6, PrivateKey, PublicKey};
 
 /// Everything the translators of one Terraform author have to know.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,6 +52,8 @@ pub struct Gateway {
     pub policy: Option<Policy>,
     /// A mark of the resource that wrote the entry.
     pub owner: String,
+    /// Servers that have no entry of their own.
+    pub groups: BTreeMap<Name, Group>,
     /// The servers.
     pub peers: BTreeMap<Name, Peer>,
     /// Keys that this version does not know, kept as they are.
@@ -122,6 +124,7 @@ impl Gateway {
         "discovery",
         "policy",
         "owner",
+        "groups",
         "peers",
     ];
 }
@@ -158,6 +161,9 @@ impl Serialize for Gateway {
         serialize_some(&mut map, "discovery", &self.discovery)?;
         serialize_some(&mut map, "policy", &self.policy)?;
         serialize_owner(&mut map, &self.owner)?;
+        if !self.groups.is_empty() {
+            map.serialize_entry("groups", &self.groups)?;
+        }
         map.serialize_entry("peers", &self.peers)?;
         serialize_other(&mut map, &self.other, Self::KEYS)?;
         map.end()
@@ -200,7 +206,7 @@ pub(crate) fn serialize_some<M: SerializeMap, T: Serialize>(
     value.iter().try_for_each(|value| map.serialize_entry(key, value))
 }
 
-fn serialize_owner<M: SerializeMap>(map: &mut M, owner: &str) -> Result<(), M::Error> {
+pub(crate) fn serialize_owner<M: SerializeMap>(map: &mut M, owner: &str) -> Result<(), M::Error> {
     if owner.is_empty() { Ok(()) } else { map.serialize_entry("owner", owner) }
 }
 

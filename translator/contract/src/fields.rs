@@ -116,6 +116,14 @@ impl Fields {
             .collect()
     }
 
+    /// As [`Fields::members`]; none if the object is not there.
+    pub(crate) fn members_if_present<T: FromStr<Err: Display> + Ord>(
+        &mut self,
+        key: &'static str,
+    ) -> Result<BTreeMap<T, Value>, Invalid> {
+        if self.map.contains_key(key) { self.members(key) } else { Ok(BTreeMap::new()) }
+    }
+
     /// What nobody asked for.
     pub(crate) fn rest(self) -> BTreeMap<String, Value> {
         self.map.into_iter().collect()

@@ -11,6 +11,7 @@ mod document;
 mod egress;
 mod endpoint;
 mod fields;
+mod group;
 mod json;
 mod key;
 mod name;
@@ -30,6 +31,7 @@ pub use dns64::{
 pub use document::{Document, Gateway, Peer};
 pub use egress::{Egress, EgressError, EgressMode, PortRange, PortRangeError, addresses};
 pub use endpoint::{EndpointError, parse_endpoint};
+pub use group::{GROUP_LABEL, Group, GroupSecret, GroupSecretError, MemberAddresses};
 pub use key::{KeyError, PrivateKey, PublicKey};
 pub use name::{Name, NameError};
 pub use parse::ParseError;

@@ -63,6 +63,11 @@ fn gateway(mut fields: Fields) -> Result<Gateway, Invalid> {
     let policy = fields.object_if_present("policy")?.map(options::policy).transpose()?;
     let owner = fields.parsed_if_present("owner")?.unwrap_or_default();
     let place = fields.place().clone();
+    let groups = fields.members_if_present::<Name>("groups")?.into_iter().map(|(name, value)| {
+        let group = options::group(Fields::new(value, place.group(&name))?)?;
+        Ok((name, group))
+    });
+    let groups = groups.collect::<Result<_, Invalid>>()?;
     let peers = fields.members::<Name>("peers")?.into_iter().map(|(name, value)| {
         let peer = peer(value, place.peer(&name))?;
         Ok((name, peer))
@@ -82,6 +87,7 @@ fn gateway(mut fields: Fields) -> Result<Gateway, Invalid> {
         discovery,
         policy,
         owner,
+        groups,
         peers,
         other,
     })
@@ -133,7 +139,13 @@ pub enum ParseError {
     },
     /// JSON, but not a valid document.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(Box<Invalid>),
+}
+
+impl From<Invalid> for ParseError {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(Box::new(invalid))
+    }
 }
 
 impl ParseError {

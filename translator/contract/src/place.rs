@@ -21,6 +21,8 @@ pub struct Place {
     pub gateway: Option<Name>,
     /// The peer's name.
     pub peer: Option<Name>,
+    /// The group's name.
+    pub group: Option<Name>,
     /// The way from there, as the document writes it: `dns64`, `upstreams`, 0.
     pub path: Vec<Key>,
 }
@@ -40,7 +42,11 @@ impl Place {
     }
 
     pub(crate) fn peer(&self, name: &Name) -> Self {
-        Self { gateway: self.gateway.clone(), peer: Some(name.clone()), path: Vec::new() }
+        Self { gateway: self.gateway.clone(), peer: Some(name.clone()), ..Self::default() }
+    }
+
+    pub(crate) fn group(&self, name: &Name) -> Self {
+        Self { gateway: self.gateway.clone(), group: Some(name.clone()), ..Self::default() }
     }
 
     pub(crate) fn key(&self, key: &'static str) -> Self {
@@ -67,6 +73,7 @@ impl fmt::Display for Place {
         let mut parts = Vec::new();
         parts.extend(self.gateway.as_ref().map(|name| format!("gateway {name}")));
         parts.extend(self.peer.as_ref().map(|name| format!("peer {name}")));
+        parts.extend(self.group.as_ref().map(|name| format!("group {name}")));
         let path = self.path.iter().fold(String::new(), |path, key| match key {
             Key::Name(name) if path.is_empty() => (*name).to_owned(),
             Key::Name(name) => format!("{path}.{name}"),

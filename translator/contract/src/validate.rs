@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::Ipv4Net;
 
 use crate::place::{Invalid, Place};
-use crate::{Document, Gateway, Name, Peer};
+use crate::{Document, Gateway, Group, Name, Peer};
 
 impl Document {
     /// Checks what the types alone cannot promise. [`Document::parse`] does this; whoever edits a document does it
@@ -35,6 +35,11 @@ fn check_gateway(gateway: &Gateway, place: &Place) -> Result<(), Invalid> {
     check_ipv4_prefix(gateway.ipv4_prefix, &place.key("ipv4_prefix"))?;
     options::check(gateway, place)?;
 
+    for name in gateway.groups.keys() {
+        if let Some(problem) = Group::name_problem(name) {
+            return Err(place.group(name).invalid(format!("the name {problem}")));
+        }
+    }
     let mut seen = Seen::of(gateway);
     gateway.peers.iter().try_for_each(|(name, peer)| seen.admit(gateway, name, peer, &place.peer(name)))
 }

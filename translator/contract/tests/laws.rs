@@ -7,8 +7,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use contract::{
-    Discovery, Dns64, Dns64Policy, Dns64Prefix, Document, Egress, GATEWAY_LABEL, Gateway, Health, LabelSelector,
-    MAX_DOCUMENT_BYTES, Match, Name, ParseError, Peer, Policy, Pool6, PrivateKey, PublicKey,
+    Discovery, Dns64, Dns64Policy, Dns64Prefix, Document, Egress, GATEWAY_LABEL, GROUP_LABEL, Gateway, Group,
+    GroupSecret, Health, LabelSelector, MAX_DOCUMENT_BYTES, Match, Name, ParseError, Peer, Policy, Pool6, PrivateKey,
+    PublicKey,
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
@@ -223,8 +224,22 @@ fn plain_gateways() -> impl Strategy<Value = Gateway> {
                 (gateway.public_key, gateway.private_key) = (public_key, Some(private_key));
             }
             for (number, (name, (port, kind, owner, other))) in (1..).zip(peers) {
+                let owner_is_odd = owner.len() % 2 == 1;
                 let mut peer = Peer { owner, other, ..peer(number, gateway.lowest_free_ipv4().unwrap()) };
                 peer.endpoint = peer.endpoint.filter(|_| kind != 0);
+                if kind == 2 {
+                    let previous_secret = owner_is_odd.then(|| GroupSecret::from_random([number + 100; 32]));
+                    let label_selector = LabelSelector::equals(GROUP_LABEL, &name);
+                    let secret = GroupSecret::from_random([number; 32]);
+                    let group = Group {
+                        secret,
+                        previous_secret,
+                        label_selector,
+                        owner: "x".to_owned(),
+                        other: BTreeMap::new(),
+                    };
+                    gateway.groups.insert(name.clone(), group);
+                }
                 if kind == 3 {
                     (peer.prefix, peer.endpoint) = (None, None);
                     gateway.discovery = Some(discovery(other_of_discovery.clone()));
@@ -276,6 +291,7 @@ fn gateway(number: u8) -> Gateway {
         discovery: None,
         policy: None,
         owner: String::new(),
+        groups: BTreeMap::new(),
         peers: BTreeMap::new(),
         other: BTreeMap::new(),
     }

@@ -47,6 +47,9 @@ fn write_gateway(page: &mut String, name: &Name, gateway: &Gateway) -> fmt::Resu
     if let Some(discovery) = &gateway.discovery {
         writeln!(page, "  discovery    {}", discovery.label_selector)?;
     }
+    for (name, group) in &gateway.groups {
+        writeln!(page, "  group        {name}: {}", group.label_selector)?;
+    }
     writeln!(page, "  peers        {}", gateway.peers.len())?;
     for (name, peer) in &gateway.peers {
         let prefix = peer.prefix.map_or_else(|| "found by its label".to_owned(), |prefix| prefix.to_string());

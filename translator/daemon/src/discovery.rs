@@ -7,10 +7,12 @@ mod client;
 mod complete;
 mod failure;
 mod finder;
+mod members;
 mod pace;
 mod server;
+mod trials;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,6 +26,7 @@ use crate::report::DiscoveryReport;
 pub(crate) use client::Endpoint;
 pub(crate) use complete::{Completed, complete};
 pub(crate) use server::Server;
+pub(crate) use trials::Trials;
 
 use client::Client;
 use finder::Finder;
@@ -92,8 +95,8 @@ impl Discovery {
     }
 
     /// A document's gateway with what is known of its servers.
-    pub(crate) fn complete(&self, gateway: &Gateway) -> Completed {
-        complete(gateway, &self.findings.borrow())
+    pub(crate) fn complete(&self, gateway: &Gateway, trials: &Trials) -> Completed {
+        complete(gateway, &self.findings.borrow(), trials)
     }
 
     /// For the control socket; `None` if there is nothing to find. `notes` is what does not fit together.
@@ -123,5 +126,7 @@ impl Drop for Discovery {
 
 /// What has to be asked for a gateway.
 fn questions(gateway: &Gateway) -> Vec<LabelSelector> {
-    gateway.discovery.iter().map(|discovery| discovery.label_selector.clone()).collect()
+    let of_peers = gateway.discovery.iter().map(|discovery| &discovery.label_selector);
+    let all: BTreeSet<_> = of_peers.chain(gateway.groups.values().map(|group| &group.label_selector)).collect();
+    all.into_iter().cloned().collect()
 }

@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::cli::RunArgs;
 use crate::control::{Control, Query, Request, Response};
 use crate::datapath::Snapshot;
-use crate::discovery::{self, Completed, Discovery};
+use crate::discovery::{self, Completed, Discovery, Trials};
 use crate::document_status::DocumentStatus;
 use crate::error::Error;
 use crate::last_good::LastGood;
@@ -46,14 +46,15 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Error> {
     let monitor = Monitor::start()?;
     let discovery = Discovery::start(discovery_options(&args))?;
     discovery.follow(&config.gateway);
-    let (completed, notes) = complete(&discovery, &config);
+    let trials = Trials::default();
+    let (completed, notes) = complete(&discovery, &config, &trials);
     let options = Options { tun: args.tun, listen_port: args.listen_port };
     let service = Service::start(options, completed).await?;
     source.remember(&config);
     tracing::info!("gateway {} serves, peers: {}", source.gateway, service.config().gateway.peers.len());
     systemd::ready(&document.sentence());
 
-    let translator = Translator { source, document, config, discovery, notes, started };
+    let translator = Translator { source, document, config, discovery, trials, notes, started };
     translator.serve(service, Events::new(signals, watch, control, monitor)).await
 }
 
@@ -83,8 +84,8 @@ fn discovery_options(args: &RunArgs) -> discovery::Options {
 }
 
 /// The configuration with what is known of its servers, and what does not fit together.
-fn complete(discovery: &Discovery, config: &Config) -> (Config, Vec<String>) {
-    let Completed { gateway, notes } = discovery.complete(&config.gateway);
+fn complete(discovery: &Discovery, config: &Config, trials: &Trials) -> (Config, Vec<String>) {
+    let Completed { gateway, notes } = discovery.complete(&config.gateway, trials);
     (Config { gateway, ..config.clone() }, notes)
 }
 
@@ -94,6 +95,7 @@ struct Translator {
     /// As the document has it; the service runs on what discovery makes of it.
     config: Config,
     discovery: Discovery,
+    trials: Trials,
     notes: Vec<String>,
     started: Instant,
 }
@@ -142,6 +144,7 @@ impl Translator {
             Err(error @ Error::GatewayMissing { .. }) => {
                 service.withdraw().await;
                 self.config.gateway.peers.clear();
+                self.config.gateway.groups.clear();
                 self.config.gateway.discovery = None;
                 self.discovery.follow(&self.config.gateway);
                 self.source.forget();
@@ -153,7 +156,8 @@ impl Translator {
                 return Ok(service);
             }
         };
-        let (completed, notes) = complete(&self.discovery, &config);
+        self.trials.rotate(&self.config.gateway, &config.gateway, service.config().gateway.peers.keys());
+        let (completed, notes) = complete(&self.discovery, &config, &self.trials);
         let (service, outcome) = service.follow(completed).await?;
         match outcome {
             Ok(()) => {
@@ -169,7 +173,12 @@ impl Translator {
 
     /// Follows what was found of the servers, on the document that is in force.
     async fn follow_servers(&mut self, service: Service) -> Result<Service, Error> {
-        let (completed, notes) = complete(&self.discovery, &self.config);
+        if Trials::are_due(&self.config.gateway)
+            && let Some(snapshot) = service.snapshot().await
+        {
+            self.trials.turn(&self.config.gateway, &snapshot.peers);
+        }
+        let (completed, notes) = complete(&self.discovery, &self.config, &self.trials);
         for note in notes.iter().filter(|note| !self.notes.contains(note)) {
             tracing::warn!("{note}");
         }

@@ -10,6 +10,7 @@ mod egress;
 mod examples;
 mod fences;
 mod fleet;
+mod groups;
 mod hetzner;
 mod hosts;
 mod life;

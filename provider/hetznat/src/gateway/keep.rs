@@ -1,10 +1,10 @@
-//! What an update leaves alone in a gateway's entry: its peers, and the keys of later versions wherever they are.
+//! What an update leaves alone in a gateway's entry: its peers and groups, and the keys of later versions wherever they are.
 
 use contract::{Discovery, Dns64, Gateway, Policy};
 
 /// `entry` with what `found` has that is not this resource's to say.
 pub(super) fn with_what_is_not_ours(mut entry: Gateway, found: Gateway) -> Gateway {
-    (entry.peers, entry.other) = (found.peers, found.other);
+    (entry.groups, entry.peers, entry.other) = (found.groups, found.peers, found.other);
     if let (Some(policy), Some(found)) = (&mut entry.policy, found.policy) {
         policy.other = found.other;
     }

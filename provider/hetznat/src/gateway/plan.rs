@@ -67,6 +67,7 @@ impl Gateway {
             discovery: None,
             policy: None,
             owner: String::new(),
+            groups: BTreeMap::new(),
             peers: BTreeMap::new(),
             other: BTreeMap::new(),
         };

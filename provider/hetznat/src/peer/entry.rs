@@ -4,9 +4,9 @@ use contract::{Document, Name};
 use ipnet::Ipv6Net;
 use tfplugin5::{Attr, Diagnostic, Diagnostics, Spelled};
 
-use super::{Peer, error_at, full_name};
+use super::{Peer, error_at};
 use crate::attributes::{Dns, Endpoint, Link, Prefix};
-use crate::entry::{Owner, list};
+use crate::entry::{Owner, full_name, list, no_gateway, parse_id};
 
 impl Peer {
     /// Before a creation: takes an entry of the same name for the same server out; any other of that name is a clash.
@@ -81,7 +81,7 @@ impl Peer {
 
     /// The peer that an import names, and its mark. The private key is not in the document.
     pub(super) fn from_document(document: &Document, id: &str) -> Result<(Self, Owner), Diagnostics> {
-        let (gateway, name) = parse_id(id)?;
+        let (gateway, name) = parse_id("peer", id)?;
         let entry = document.gateways.get(&gateway).ok_or_else(|| no_gateway(&gateway))?;
         let missing = || {
             let known = list(entry.peers.keys());
@@ -109,17 +109,6 @@ impl Peer {
     }
 }
 
-fn parse_id(id: &str) -> Result<(Name, Name), Diagnostics> {
-    let parsed = id.split_once('/').and_then(|(gateway, name)| Some((gateway.parse().ok()?, name.parse().ok()?)));
-    parsed.ok_or_else(|| {
-        let summary = format!(
-            "the id of a peer is its gateway's name and its own, like home/web, and not \"{}\"",
-            id.escape_debug()
-        );
-        Diagnostic::error(summary).into()
-    })
-}
-
 fn clash(gateway: &Name, name: &Name) -> Diagnostics {
     let id = full_name(gateway, name);
     Diagnostic::error(format!("peer {name} already exists in gateway {gateway}; import it, or choose another name"))
@@ -133,11 +122,6 @@ pub(super) fn superseded(id: &str) -> Diagnostic {
     Diagnostic::warning(format!("peer {id} existed already for the same server, and has new keys now")).detail(
         "This is what replacing a peer with create_before_destroy means. To keep the keys of a peer that exists, import it.",
     )
-}
-
-fn no_gateway(id: &Name) -> Diagnostics {
-    let summary = format!("gateway {id} is not in the state document; apply its hetznat_gateway first");
-    error_at("gateway", summary)
 }
 
 fn no_ipv4(id: &Name, gateway: &contract::Gateway) -> Diagnostics {

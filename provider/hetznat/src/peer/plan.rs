@@ -4,8 +4,9 @@ use cloud_init::RenderError;
 use contract::{GATEWAY_LABEL, PEER_LABEL, Pool6};
 use tfplugin5::{Attr, Diagnostic, PlanContext, Spelled};
 
-use super::{Peer, full_name};
+use super::Peer;
 use crate::attributes::Dns;
+use crate::entry::full_name;
 
 impl Peer {
     pub(super) fn complete_plan(&mut self, cx: &mut PlanContext<'_, Self>) {

@@ -6,6 +6,7 @@
 mod discovery;
 mod drift;
 mod errors;
+mod groups;
 mod lifecycle;
 mod options;
 mod secrets;

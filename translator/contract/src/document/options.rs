@@ -2,8 +2,8 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::{serialize_other, serialize_some};
-use crate::{Discovery, Dns64, Dns64Policy, Dns64Prefix, Health, Policy};
+use super::{serialize_other, serialize_owner, serialize_some};
+use crate::{Discovery, Dns64, Dns64Policy, Dns64Prefix, Group, Health, Policy};
 
 impl Dns64 {
     const KEYS: &[&str] = &["upstreams", "listen", "clients", "trust_anchors", "policy"];
@@ -102,6 +102,24 @@ impl Serialize for Discovery {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("label_selector", &self.label_selector)?;
+        serialize_other(&mut map, &self.other, Self::KEYS)?;
+        map.end()
+    }
+}
+
+impl Group {
+    const KEYS: &[&str] = &["secret", "previous_secret", "label_selector", "owner"];
+}
+
+impl Serialize for Group {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("secret", self.secret.to_base64().as_str())?;
+        if let Some(previous) = &self.previous_secret {
+            map.serialize_entry("previous_secret", previous.to_base64().as_str())?;
+        }
+        map.serialize_entry("label_selector", &self.label_selector)?;
+        serialize_owner(&mut map, &self.owner)?;
         serialize_other(&mut map, &self.other, Self::KEYS)?;
         map.end()
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::fields::{By, Fields};
 use crate::place::Invalid;
 use crate::text::quote;
-use crate::{Discovery, Dns64, Dns64Policy, Dns64Prefix, Health, Match, Place, Policy, Pool6};
+use crate::{Discovery, Dns64, Dns64Policy, Dns64Prefix, Group, Health, Match, Place, Policy, Pool6};
 
 pub(super) fn dns64(mut fields: Fields) -> Result<Dns64, Invalid> {
     let clients = fields.list::<By<IpNet>>("clients", Dns64::MOST_ELEMENTS)?;
@@ -88,6 +88,16 @@ fn matches(fields: &mut Fields, key: &'static str) -> Result<Option<Vec<Match>>,
 
 pub(super) fn discovery(mut fields: Fields) -> Result<Discovery, Invalid> {
     Ok(Discovery { label_selector: fields.parsed("label_selector")?, other: fields.rest() })
+}
+
+pub(super) fn group(mut fields: Fields) -> Result<Group, Invalid> {
+    Ok(Group {
+        secret: fields.parsed("secret")?,
+        previous_secret: fields.parsed_if_present("previous_secret")?,
+        label_selector: fields.parsed("label_selector")?,
+        owner: fields.parsed_if_present("owner")?.unwrap_or_default(),
+        other: fields.rest(),
+    })
 }
 
 pub(super) fn policy(mut fields: Fields) -> Result<Policy, Invalid> {

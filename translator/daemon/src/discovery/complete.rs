@@ -1,14 +1,16 @@
 //! What the servers that were found make of a document's gateway. Pure.
 //!
-//! A peer without a prefix gets that of the server with its label, or is left out as long as there is none. Labels add no
-//! peer and no key, and a peer that the document knows whole is nobody else's to change.
+//! A peer without a prefix gets that of the server with its label, or is left out as long as there is none; a group gets a
+//! peer for every server that has its labels. Labels add no key, and a peer that the document knows whole is nobody else's to
+//! change.
 
 use std::net::SocketAddrV6;
 
 use contract::{Gateway, Name, PEER_LABEL, Peer, WIREGUARD_PORT};
 use ipnet::Ipv6Net;
 
-use super::{Findings, Server};
+use super::members::members;
+use super::{Findings, Server, Trials};
 
 /// A gateway all of whose peers are known whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +21,7 @@ pub(crate) struct Completed {
 }
 
 /// A gateway of the document with what is known of its servers.
-pub(crate) fn complete(gateway: &Gateway, findings: &Findings) -> Completed {
+pub(crate) fn complete(gateway: &Gateway, findings: &Findings, trials: &Trials) -> Completed {
     let mut completed = Completed { gateway: gateway.clone(), notes: Vec::new() };
     let open: Vec<Name> =
         gateway.peers.iter().filter(|(_, peer)| peer.prefix.is_none()).map(|(name, _)| name.clone()).collect();
@@ -29,7 +31,16 @@ pub(crate) fn complete(gateway: &Gateway, findings: &Findings) -> Completed {
             None => drop(completed.gateway.peers.remove(name)),
         }
     }
-    completed.leave_out_what_clashes(&open);
+    let mut found = open;
+    for (name, peer) in members(gateway, findings, trials, &mut completed.notes) {
+        if completed.gateway.peers.contains_key(&name) {
+            completed.notes.push(format!("peer {name}: a member of a group is called so too; it is left out"));
+        } else {
+            completed.gateway.peers.insert(name.clone(), peer);
+            found.push(name);
+        }
+    }
+    completed.leave_out_what_clashes(&found);
     completed
 }
 
@@ -80,7 +91,7 @@ fn place_of(gateway: &Gateway, name: &Name, findings: &Findings, notes: &mut Vec
 }
 
 /// Hetzner's images take the first address of their network.
-fn host_of(network: Ipv6Net) -> SocketAddrV6 {
+pub(super) fn host_of(network: Ipv6Net) -> SocketAddrV6 {
     SocketAddrV6::new((u128::from(network.network()) | 1).into(), WIREGUARD_PORT, 0, 0)
 }
 
@@ -127,7 +138,7 @@ mod tests {
 
     fn found(servers: Vec<Server>) -> Completed {
         let findings = Findings { servers: BTreeMap::from([(selector(), servers.into())]), ..Findings::default() };
-        complete(&home(), &findings)
+        complete(&home(), &findings, &Trials::default())
     }
 
     fn db(completed: &Completed) -> Option<(String, String)> {
@@ -145,7 +156,7 @@ mod tests {
 
     #[test]
     fn before_the_first_answer_the_peer_is_left_out_in_silence() {
-        let completed = complete(&home(), &Findings::default());
+        let completed = complete(&home(), &Findings::default(), &Trials::default());
 
         assert_eq!((db(&completed), completed.notes.len()), (None, 0));
         assert_eq!(completed.gateway.peers.len(), 1);

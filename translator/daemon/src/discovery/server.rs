@@ -30,6 +30,12 @@ pub(crate) struct IpV6 {
 }
 
 impl Server {
+    /// Whether it runs, as far as Hetzner knows.
+    pub(crate) fn runs(&self) -> bool {
+        // A server whose status Hetzner does not know may well run.
+        matches!(self.status.as_str(), "running" | "unknown")
+    }
+
     /// Its /64.
     ///
     /// # Errors
@@ -37,8 +43,7 @@ impl Server {
     pub(crate) fn network(&self) -> Result<Ipv6Net, String> {
         let Self { id, name, status, .. } = self;
         let name = name.escape_debug();
-        // A server whose status Hetzner does not know may well run.
-        if !matches!(status.as_str(), "running" | "unknown") {
+        if !self.runs() {
             return Err(format!("server {name} ({id}) is not running but {}", status.escape_debug()));
         }
         let Some(ipv6) = &self.public_net.ipv6 else {
@@ -84,10 +89,14 @@ pub(super) struct RefusalError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn server(status: &str, ip: &str, blocked: bool) -> Server {
+    pub(in crate::discovery) fn server(id: u64, status: &str, ip: &str) -> Server {
+        Server { id, ..named(status, ip, false) }
+    }
+
+    fn named(status: &str, ip: &str, blocked: bool) -> Server {
         let ipv6 = Some(IpV6 { ip: ip.to_owned(), blocked });
         let public_net = PublicNet { ipv6 };
         Server { id: 42, name: "web".to_owned(), status: status.to_owned(), labels: BTreeMap::new(), public_net }
@@ -96,24 +105,24 @@ mod tests {
     #[test]
     fn a_running_server_has_its_64() {
         for ip in ["2001:db8::/64", "2001:db8::1/64"] {
-            assert_eq!(server("running", ip, false).network().unwrap().to_string(), "2001:db8::/64");
+            assert_eq!(named("running", ip, false).network().unwrap().to_string(), "2001:db8::/64");
         }
     }
 
     #[test]
     fn whoever_cannot_be_dialled_is_named_with_the_reason() {
         let refused = |server: Server| server.network().unwrap_err();
-        let mut private = server("running", "", false);
+        let mut private = named("running", "", false);
         private.public_net.ipv6 = None;
 
-        assert_eq!(refused(server("off", "2001:db8::/64", false)), "server web (42) is not running but off");
+        assert_eq!(refused(named("off", "2001:db8::/64", false)), "server web (42) is not running but off");
         assert_eq!(
-            refused(server("running", "2001:db8::/64", true)),
+            refused(named("running", "2001:db8::/64", true)),
             "server web (42): Hetzner has blocked its IPv6; see the message in its console"
         );
         assert_eq!(refused(private), "server web (42) has no public IPv6; give it one (enable_ipv6)");
         for ip in ["", "192.0.2.1", "2001:db8::/56", "2001:db8::1"] {
-            assert_eq!(refused(server("running", ip, false)), format!("server web (42) has {ip}, which is no /64"));
+            assert_eq!(refused(named("running", ip, false)), format!("server web (42) has {ip}, which is no /64"));
         }
     }
 

@@ -209,6 +209,7 @@ fn add_gateway(document: &mut Document) -> Result<(), Infallible> {
         discovery: None,
         policy: None,
         owner: String::new(),
+        groups: Default::default(),
         peers: BTreeMap::new(),
         other: BTreeMap::new(),
     };

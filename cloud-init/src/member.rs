@@ -1,0 +1,72 @@
+//! User data that many servers share: each makes its key and its tunnel IPv4 of the group's secret and of its instance id
+//! with Python's standard library, and then boots like any other peer.
+//!
+//! At each boot anew: a server that was made of another one's snapshot is another server.
+
+use std::net::Ipv6Addr;
+
+use contract::{GroupSecret, MemberAddresses, Name, Pool6, PublicKey};
+use zeroize::Zeroizing;
+
+use crate::user_data::{Script, enveloped, id_of};
+use crate::{Dns, RenderError, template};
+
+const BOOTHOOK: &str = include_str!("server/member.sh");
+const MEMBER: &str = include_str!("server/member.py");
+
+/// The servers of a group, and the gateway they belong to.
+#[derive(Debug, Clone)]
+pub struct Members<'a> {
+    /// The group's name.
+    pub group: &'a Name,
+    /// The gateway's name; only ever shown.
+    pub gateway_name: &'a str,
+    /// What they make their keys of.
+    pub secret: &'a GroupSecret,
+    /// Where they get their tunnel IPv4 from.
+    pub addresses: MemberAddresses,
+    /// The gateway's key.
+    pub gateway_public_key: PublicKey,
+    /// The prefix that stands for IPv4.
+    pub pool6: &'a Pool6,
+    /// The gateway's IPv6 address inside the tunnel.
+    pub address6: Ipv6Addr,
+    /// Who resolves names.
+    pub dns: Dns,
+}
+
+/// The user data for all members. Contains the group's secret.
+///
+/// # Errors
+/// [`RenderError`] if public DNS64 cannot work with the gateway's prefix.
+pub fn member_user_data(members: &Members<'_>) -> Result<Zeroizing<String>, RenderError> {
+    if members.dns == Dns::Public && *members.pool6 != Pool6::default() {
+        return Err(RenderError::PublicDnsNeedsWellKnownPrefix { pool6: *members.pool6 });
+    }
+    let name = format!("{}-@instance@", members.group);
+    let script = Script {
+        name: &name,
+        gateway: &members.gateway_name.escape_default().to_string(),
+        private_key: "@key@",
+        ipv4: "@ipv4@",
+        gateway_public_key: members.gateway_public_key,
+        pool6: members.pool6,
+        address6: members.address6,
+        resolvers: &members.dns.resolvers(members.address6),
+    }
+    .render();
+    // Its own identity for every instance: what was installed for another is installed anew.
+    let boothook = format!("ID={}-@instance@\n{}", id_of(&script), script.trim_end());
+    let (secret, count) = (members.secret.to_base64(), members.addresses.count.to_string());
+    let member = template::without_comments(MEMBER);
+    let values = [
+        ("secret", secret.as_str()),
+        ("member.py", member.trim_end()),
+        ("boothook", &boothook),
+        ("first", &members.addresses.first.to_string()),
+        ("count", &count),
+    ];
+    let mut output = Zeroizing::new(String::with_capacity(crate::MAX_USER_DATA_BYTES));
+    template::render(&template::without_comments(BOOTHOOK), &values, &mut output);
+    enveloped(&output, members.gateway_name)
+}

@@ -1,0 +1,104 @@
+//! What can be said of a group before it is applied.
+
+use cloud_init::RenderError;
+use contract::{GATEWAY_LABEL, GROUP_LABEL, Group, LabelSelector, Name, Pool6};
+use tfplugin5::{Attr, Diagnostic, PlanContext};
+
+use super::PeerGroup;
+use crate::attributes::Dns;
+use crate::entry::full_name;
+
+impl PeerGroup {
+    pub(super) fn complete_plan(&mut self, cx: &mut PlanContext<'_, Self>) {
+        self.name_it();
+        for diagnostic in self.name_problem().into_iter().chain(self.resolver_problem()) {
+            cx.diagnostics.push(diagnostic);
+        }
+        let Some(prior) = cx.prior else { return };
+        if self.secret != prior.secret {
+            cx.diagnostics.push(rotation());
+        }
+    }
+
+    /// Sets what follows from the gateway's name and the group's own.
+    pub(super) fn name_it(&mut self) {
+        let gateway = match &self.gateway {
+            Attr::Known(link) => link.id.clone(),
+            Attr::Unknown | Attr::Null => Attr::Unknown,
+        };
+        let (Attr::Known(gateway), Attr::Known(name)) = (gateway, &self.name) else {
+            (self.id, self.labels) = (Attr::Unknown, Attr::Unknown);
+            return;
+        };
+        self.id = full_name(&gateway, name).into();
+        let labels = [(GATEWAY_LABEL, gateway.to_string()), (GROUP_LABEL, name.to_string())];
+        self.labels = Attr::Known(labels.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect());
+    }
+
+    fn name_problem(&self) -> Option<Diagnostic> {
+        let problem = Group::name_problem(self.name.known()?)?;
+        Some(Diagnostic::error(format!("name {problem}")).at("name"))
+    }
+
+    /// Public resolvers work with one prefix only; better said before anything is made.
+    fn resolver_problem(&self) -> Option<Diagnostic> {
+        let pool6 = **self.gateway.known()?.pool6.known()?;
+        let wrong = **self.dns.known()? == Dns::Public && pool6 != Pool6::default();
+        wrong.then(|| Diagnostic::error(RenderError::PublicDnsNeedsWellKnownPrefix { pool6 }.to_string()).at("dns"))
+    }
+}
+
+/// The servers that have the group's labels.
+pub(super) fn own_selector(gateway: &Name, group: &Name) -> LabelSelector {
+    LabelSelector::equals(GATEWAY_LABEL, gateway).and(&LabelSelector::equals(GROUP_LABEL, group))
+}
+
+fn rotation() -> Diagnostic {
+    Diagnostic::warning("the group's secret changes, and with it the user_data of its servers").detail(
+        "Servers that run stay members with the secret they were created with, until accept_previous is false or rotate \
+         changes again. Replace them before that.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use tfplugin5::testing::{accepts, object, plan};
+    use tfplugin5::{Model as _, Value};
+
+    use super::*;
+
+    fn config(name: &str) -> Value {
+        let link = object([
+            ("id", "home".into()),
+            ("public_key", "mBH3W0yK1c0nJ3W6dK0o5Oq0lEwq8n0q9dVZ0bG7vXA=".into()),
+            ("pool6", "64:ff9b::/96".into()),
+            ("address6", "fd64:ff9b::1".into()),
+            ("address4", "198.18.0.1".into()),
+        ]);
+        object([("name", name.into()), ("gateway", link)])
+    }
+
+    #[test]
+    fn the_schema_is_sound() {
+        assert_eq!(PeerGroup::schema().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_new_group_shows_its_labels_and_no_secret() {
+        let planned = plan::<PeerGroup>(&Value::Null, &config("workers"), b"").unwrap();
+
+        assert_eq!(accepts::<PeerGroup>(&Value::Null, &config("workers"), &planned.value), Ok(()));
+        assert_eq!(planned.value.attribute("id"), &Value::from("home/workers"));
+        assert_eq!(planned.value.attribute("labels").attribute("hetznat-group"), &Value::from("workers"));
+        for unknown in ["secret", "previous_secret", "user_data"] {
+            assert_eq!(planned.value.attribute(unknown), &Value::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_leaves_no_room_for_instance_ids_is_refused_at_plan() {
+        let planned = plan::<PeerGroup>(&Value::Null, &config(&"a".repeat(47)), b"").unwrap();
+
+        assert!(planned.diagnostics.0[0].summary.contains("at most 46"), "{:?}", planned.diagnostics);
+    }
+}
