@@ -352,6 +352,7 @@ mod tests {
         table.sessions.touch(at(100).second(), one, Lifetime::UdpDefault);
         assert_eq!(table.sessions.next_expiry(), Some(at(121)));
     }
+
     #[test]
     fn packets_of_one_second_are_one_touch() {
         let mut table = table();

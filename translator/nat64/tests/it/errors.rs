@@ -1,17 +1,15 @@
-//! ICMP errors: made, translated with what they quote, refused (RFC 7915 §4.2 to §4.5, §5.2 to §5.5).
+//! ICMP errors of others: translated with what they quote, or refused (RFC 7915 §4.2 to §4.5, §5.2 to §5.5).
 
-use std::time::Duration;
+use nat64::{DropReason, Filtering};
 
-use nat64::{DropReason, ErrorSource4, Filtering, OwnErrors, Side};
-
-use crate::lab::{Lab, POOL4, at, config, echo, icmp, see, tcp, udp, via, with_ipv4};
+use crate::lab::{Lab, POOL4, at, echo, icmp, see, tcp, udp, via, with_ipv4};
 
 const WEB: &str = "[2001:db8:1:2::7]:40001";
 const WEB_ADDRESS: &str = "2001:db8:1:2::7";
 const DNS: &str = "9.9.9.9:53";
 
 /// A session, and the packet outside that belongs to it.
-fn lab_with_session() -> (Lab, Vec<u8>) {
+pub(crate) fn lab_with_session() -> (Lab, Vec<u8>) {
     let mut lab = Lab::new();
     let sent = lab.inside(&udp(WEB, &via(DNS), b"a question long enough to be quoted in part")).bytes();
     (lab, sent)
@@ -19,7 +17,7 @@ fn lab_with_session() -> (Lab, Vec<u8>) {
 
 /// The packet inside an error, made readable: what was cut off is filled up.
 #[track_caller]
-fn quoted(payload: &[u8]) -> (std::net::SocketAddr, std::net::SocketAddr, u8) {
+pub(crate) fn quoted(payload: &[u8]) -> (std::net::SocketAddr, std::net::SocketAddr, u8) {
     let mut whole = payload.to_vec();
     whole.resize(2000, 0);
     let sliced = etherparse::LaxSlicedPacket::from_ip(&whole).unwrap();
@@ -254,154 +252,6 @@ fn a_quoted_first_fragment_gets_a_fragment_header() {
     assert_eq!(error.payload[40..48], [17, 0, 0, 1, 0, 0, 0x12, 0x34]);
 }
 
-/// An MPLS label stack (RFC 4950) as an extension structure (RFC 4884).
-const EXTENSIONS: [u8; 12] = [0x20, 0, 0xda, 0xf0, 0, 8, 1, 1, 1, 2, 3, 4];
-
-/// The body of an error with extensions: the quote, padded to a length, and they.
-fn extended(quote: &[u8], len: usize) -> Vec<u8> {
-    let mut body = quote.to_vec();
-    body.resize(len, 0);
-    [&body[..], &EXTENSIONS].concat()
-}
-
-#[test]
-fn extensions_from_outside_keep_their_place_in_units_of_eight() {
-    // Requirement 57, RFC 7915 §4.2, RFC 4884 §4.
-    let (mut lab, sent) = lab_with_session();
-    let long = lab.inside(&udp(WEB, &via(DNS), &[7; 172])).bytes();
-    let cases = [
-        ((3, 1), &sent, 32, (1, 0), 16),
-        ((11, 0), &sent, 33, (3, 0), 16),
-        ((3, 3), &long, 50, (1, 4), (200 + 20) / 8),
-    ];
-    for (kind, quote, length, expected, length6) in cases {
-        let body = extended(quote, length * 4);
-        let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), kind, [0, length as u8, 0, 0], &body)).sent();
-
-        assert_eq!((error.icmp, error.rest), (Some(expected), [length6 as u8, 0, 0, 0]));
-        assert_eq!(error.payload.len(), length6 * 8 + EXTENSIONS.len());
-        let (padded, extensions) = error.payload.split_at(length6 * 8);
-        assert_eq!((extensions, quoted(padded).0), (&EXTENSIONS[..], at(WEB)));
-        assert!(padded.iter().skip(quote.len() + 20).all(|byte| *byte == 0), "padding is zeros");
-    }
-}
-
-#[test]
-fn extensions_from_inside_keep_their_place_in_units_of_four_within_576_bytes() {
-    // Requirements 57 and 66, RFC 7915 §5.2.
-    let (mut lab, sent) = lab_with_session();
-    let outer = see(&sent).source.to_string();
-    for (payload_len, length6, length4) in [(10, 16, 32), (150, 25, 44), (1000, 131, 134)] {
-        let received = lab.outside(&udp(DNS, &outer, &vec![7; payload_len])).bytes();
-        let body = extended(&received, length6 * 8);
-
-        let to = "64:ff9b::909:909";
-        let error = lab.inside(&icmp("2001:db8:9::1", to, (1, 4), [length6 as u8, 0, 0, 0], &body)).sent();
-
-        assert_eq!((error.icmp, error.rest), (Some((3, 3)), [0, length4, 0, 0]));
-        let (padded, extensions) = error.payload.split_at(usize::from(length4) * 4);
-        assert_eq!((extensions, quoted(padded).1), (&EXTENSIONS[..], at(&outer)));
-        assert!(error.len <= 576);
-    }
-}
-
-#[test]
-fn extensions_towards_an_ipv4_peer_are_carried_too() {
-    let mut lab = Lab::new();
-    let sent = lab.inside(&udp("198.18.0.7:40001", DNS, b"question")).bytes();
-    let body = extended(&sent, 128);
-
-    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (11, 0), [0, 32, 0, 0], &body)).sent();
-
-    assert_eq!((error.rest, error.payload.len()), ([0, 32, 0, 0], 140));
-    assert!(error.payload.ends_with(&EXTENSIONS));
-}
-
-/// What RFC 5837 makes of the address of a router: header, object, address.
-fn interface_address(router: &str) -> Vec<u8> {
-    let router: std::net::Ipv6Addr = router.parse().unwrap();
-    [&[0, 24, 2, 4, 0, 2, 0, 0][..], &router.octets()].concat()
-}
-
-#[test]
-fn errors_of_routers_come_from_a_pool_if_there_is_one_and_say_who_they_are() {
-    // Requirement 63, RFC 6791.
-    let pool: Vec<std::net::Ipv4Addr> = vec!["192.0.2.101".parse().unwrap(), "192.0.2.102".parse().unwrap()];
-    let mut lab = Lab::with(|config| config.error_source4 = ErrorSource4::Pool(pool.clone()));
-    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
-    let received = lab.outside(&udp(DNS, &outer, &[1; 100])).bytes();
-
-    let mut sources = std::collections::BTreeSet::new();
-    for router in (1..20).map(|host| format!("2001:db8:9::{host}")) {
-        let error = icmp(&router, "64:ff9b::909:909", (3, 0), [0; 4], &received);
-        let seen = lab.inside(&error).sent();
-        let again = lab.inside(&error).sent();
-
-        assert_eq!((seen.icmp, seen.destination.ip(), seen.rest), (Some((11, 0)), at(DNS).ip(), [0, 32, 0, 0]));
-        assert_eq!(seen.source, again.source, "a router does not look like several");
-        assert_eq!(quoted(&seen.payload[..128]), (at(DNS), at(&outer), 63));
-        assert_eq!((&seen.payload[128..130], &seen.payload[132..]), (&[0x20, 0][..], &interface_address(&router)[..]));
-        sources.insert(seen.source.ip());
-    }
-    assert_eq!(sources, pool.iter().map(|address| (*address).into()).collect());
-
-    let own = lab.inside(&icmp(WEB_ADDRESS, "64:ff9b::909:909", (1, 4), [0; 4], &received)).sent();
-    assert_eq!((own.source.ip(), own.rest), (POOL4.into(), [0; 4]), "the host has an address outside");
-}
-
-#[test]
-fn the_object_of_a_router_stands_behind_its_own_and_only_where_there_is_room() {
-    let pool = ErrorSource4::Pool(vec!["192.0.2.101".parse().unwrap()]);
-    let mut lab = Lab::with(|config| config.error_source4 = pool);
-    let outer = lab.inside(&udp(WEB, &via(DNS), b"")).sent().source.to_string();
-    let received = lab.outside(&udp(DNS, &outer, b"answer")).bytes();
-    let (router, to) = ("2001:db8:9::1", "64:ff9b::909:909");
-
-    let labels = lab.inside(&icmp(router, to, (1, 0), [16, 0, 0, 0], &extended(&received, 128))).sent();
-    assert_eq!((labels.payload.len(), &labels.payload[132..140]), (128 + 36, &EXTENSIONS[4..]));
-    assert!(labels.payload.ends_with(&interface_address(router)));
-
-    let long = lab.outside(&udp(DNS, &outer, &[1; 1000])).bytes();
-    let too_big = lab.inside(&icmp(router, to, (2, 0), 1280_u32.to_be_bytes(), &long)).sent();
-    assert_eq!((too_big.icmp, too_big.rest[2..].to_vec()), (Some((3, 4)), vec![4, 236]));
-    assert!(too_big.payload.ends_with(&interface_address(router)) && too_big.len <= 576);
-}
-
-#[test]
-fn what_the_engine_says_comes_from_the_pool_too() {
-    let pool = ErrorSource4::Pool(vec!["192.0.2.101".parse().unwrap()]);
-    for (error_source4, expected) in [(pool, "192.0.2.101"), (ErrorSource4::Pool(Vec::new()), "192.0.2.1")] {
-        let mut lab = Lab::with(|config| config.error_source4 = error_source4);
-        let expiring = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b""), |ip| ip.time_to_live = 1);
-        assert_eq!(lab.outside(&expiring).dropped(), DropReason::HopLimitExceeded);
-
-        let (side, error) = lab.reply();
-        assert_eq!((side, error.source.ip().to_string()), (Side::Outside, expected.into()));
-    }
-}
-
-#[test]
-fn errors_that_have_no_length_in_ipv6_lose_their_extensions_whole() {
-    // Requirement 57: packet too big and parameter problem end with the quote (RFC 4884 §4).
-    let (mut lab, sent) = lab_with_session();
-    for (kind, rest) in [((3, 4), [0, 32, 5, 20]), ((3, 2), [0, 32, 0, 0]), ((12, 0), [9, 32, 0, 0])] {
-        let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), kind, rest, &extended(&sent, 128))).sent();
-
-        assert_eq!((error.payload.len(), error.rest[0]), (sent.len() + 20, 0), "{kind:?}");
-    }
-}
-
-#[test]
-fn extensions_that_leave_no_room_for_a_quote_are_cut_off_whole() {
-    // Requirements 56 and 57.
-    let (mut lab, sent) = lab_with_session();
-    let body = [extended(&sent, 128), vec![9; 1200]].concat();
-
-    let error = lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (11, 0), [0, 32, 0, 0], &body)).sent();
-
-    assert_eq!((error.rest, error.payload.len()), ([0; 4], sent.len() + 20));
-}
-
 #[test]
 fn a_long_quote_is_cut_to_1280_bytes_and_to_576() {
     // Requirements 56 and 66.
@@ -482,107 +332,4 @@ fn an_error_ends_no_session() {
     lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 3), [0; 4], &sent)).sent();
 
     assert_eq!(lab.sizes(), (1, 1));
-}
-
-#[test]
-fn without_hops_left_the_sender_hears_of_it_on_both_sides() {
-    let mut lab = Lab::new();
-    let mut out = udp(WEB, &via(DNS), b"x");
-    for hops in [0, 1] {
-        out[7] = hops;
-        assert_eq!(lab.inside(&out).dropped(), DropReason::HopLimitExceeded);
-        let (side, error) = lab.reply();
-        assert_eq!((side, error.icmp, error.payload), (Side::Inside, Some((3, 0)), out.clone()));
-    }
-
-    let back = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b"x"), |ip| ip.time_to_live = 1);
-    assert_eq!(lab.outside(&back).dropped(), DropReason::HopLimitExceeded);
-    let (side, error) = lab.reply();
-    assert_eq!((side, error.icmp, error.payload), (Side::Outside, Some((11, 0)), back));
-}
-
-#[test]
-fn errors_to_the_outside_come_from_pool4_or_from_the_address_that_was_given() {
-    for (error_source4, expected) in [(ErrorSource4::SpokenTo, POOL4), (ErrorSource4::Address4, config().address4)] {
-        let mut lab = Lab::with(|config| config.error_source4 = error_source4);
-        let late = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b"x"), |ip| ip.time_to_live = 1);
-
-        assert_eq!(lab.outside(&late).dropped(), DropReason::HopLimitExceeded);
-
-        assert_eq!(lab.reply().1.source.ip(), expected);
-    }
-}
-
-#[test]
-fn routes_that_their_sender_chose_are_refused_with_an_error() {
-    let mut lab = Lab::new();
-    let plain = udp(WEB, &via(DNS), b"x");
-    let mut routed = [&plain[..40], &[60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0, 1, 0, 0, 0, 0], &plain[40..]].concat();
-    (routed[5], routed[6]) = (routed[5] + 16, 43);
-    (routed[40], routed[48]) = (60, 17);
-    (routed[42], routed[43]) = (0, 1);
-
-    assert_eq!(lab.inside(&routed).dropped(), DropReason::RoutingHeader);
-    let (_, error) = lab.reply();
-    assert_eq!((error.icmp, error.rest), (Some((4, 0)), [0, 0, 0, 43]));
-
-    let back = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b"x"), |ip| {
-        ip.options = [131, 7, 4, 10, 0, 0, 1, 0].into();
-    });
-    assert_eq!(lab.outside(&back).dropped(), DropReason::SourceRoute);
-    assert_eq!(lab.reply().1.icmp, Some((3, 5)));
-}
-
-#[test]
-fn errors_can_be_switched_off_and_those_of_others_pass_all_the_same() {
-    // RFC 7915 §4.4, §5.4.
-    let (mut lab, sent) = lab_with_session();
-    lab.reconfigure(|config| config.own_errors = OwnErrors::Off);
-    let mut expiring = udp(WEB, &via(DNS), b"");
-    expiring[7] = 1;
-    assert_eq!(lab.inside(&expiring).dropped(), DropReason::HopLimitExceeded);
-    let expiring = with_ipv4(udp(DNS, &format!("{POOL4}:5000"), b""), |ip| ip.time_to_live = 1);
-    assert_eq!(lab.outside(&expiring).dropped(), DropReason::HopLimitExceeded);
-
-    assert!(lab.transmits().is_empty());
-    assert_eq!((lab.engine.stats().errors_sent, lab.engine.stats().errors_suppressed), (0, 2));
-    lab.outside(&icmp("8.8.8.8", &POOL4.to_string(), (3, 3), [0; 4], &sent)).sent();
-
-    lab.reconfigure(|config| config.own_errors = OwnErrors::Limited);
-    assert_eq!(lab.outside(&expiring).dropped(), DropReason::HopLimitExceeded);
-    assert_eq!(lab.reply().1.icmp, Some((11, 0)));
-}
-
-#[test]
-fn errors_are_never_answered_with_errors() {
-    let mut lab = Lab::new();
-    let mut error = icmp(WEB_ADDRESS, "64:ff9b::808:808", (1, 4), [0; 4], &[0; 48]);
-    error[7] = 1;
-    assert_eq!(lab.inside(&error).dropped(), DropReason::HopLimitExceeded);
-
-    let error = icmp(WEB_ADDRESS, "64:ff9b::a00:1", (1, 4), [0; 4], &[0; 48]);
-    assert_eq!(lab.inside(&error).dropped(), DropReason::DestinationNotGlobal);
-
-    let error = with_ipv4(icmp("8.8.8.8", &POOL4.to_string(), (3, 1), [0; 4], &[0; 28]), |ip| ip.time_to_live = 1);
-    assert_eq!(lab.outside(&error).dropped(), DropReason::HopLimitExceeded);
-    assert!(lab.transmits().is_empty());
-}
-
-#[test]
-fn one_receiver_gets_no_flood_of_errors_and_others_still_get_theirs() {
-    let mut lab = Lab::new();
-    let refused = |lab: &mut Lab, from: &str| drop(lab.inside(&udp(from, &via("10.0.0.1:1"), b"")));
-    for _ in 0..1000 {
-        refused(&mut lab, WEB);
-    }
-    assert_eq!(lab.transmits().len(), 50);
-    assert_eq!((lab.engine.stats().errors_sent, lab.engine.stats().errors_suppressed), (50, 950));
-
-    refused(&mut lab, "[2001:db8:1:3::7]:1");
-    assert_eq!(lab.transmits().len(), 1);
-    lab.pass(Duration::from_millis(100));
-    for _ in 0..1000 {
-        refused(&mut lab, WEB);
-    }
-    assert_eq!(lab.transmits().len(), 5);
 }

@@ -5,6 +5,8 @@ mod atomic;
 #[cfg(test)]
 mod beside;
 #[cfg(test)]
+mod error_extensions;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod events;
@@ -37,6 +39,8 @@ mod mss;
 mod nat44;
 #[cfg(test)]
 mod nat64;
+#[cfg(test)]
+mod own_errors;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
