@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod coalesce;
 mod control;
 mod document;
 mod fragments;
@@ -21,6 +22,7 @@ mod virtio;
 
 pub mod seeds;
 
+pub use coalesce::coalesce;
 pub use control::control;
 pub use dns64::drive::{answer as dns_answer, query as dns_query};
 pub use document::document;
@@ -33,7 +35,8 @@ pub use virtio::virtio;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its binary, its corpus and its crashes.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
+    ("coalesce", coalesce),
     ("control", control),
     ("dns_answer", dns_answer),
     ("dns_query", dns_query),

@@ -11,6 +11,7 @@ use crate::packets::{Kind, Shape, build};
 /// Inputs for a target; none for one that there is not.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
+        "coalesce" => batches(),
         "control" => requests(),
         "dns_answer" => dns::answers(),
         "dns_query" => dns::questions(),
@@ -98,6 +99,23 @@ fn frames() -> Vec<Vec<u8>> {
         [&[0x18 | n & 1][..], &header, &shape].concat()
     });
     frames.collect()
+}
+
+/// Rows of packets of one flow, of two in turn, and with something odd in between.
+fn batches() -> Vec<Vec<u8>> {
+    let rows = (0..64u8).map(|n| {
+        let flow = n % 16;
+        let packet = |flow: u8, len: u8| [2, flow, len];
+        let odd = [
+            vec![0x22, flow, 40, 1, n, n.wrapping_mul(29)],
+            vec![0x2b, flow, 40, 1, 6, 0x20],
+            [&[1, 0, 28][..], &[0x45; 28]].concat(),
+            vec![2, flow | 0x20, 40],
+        ];
+        let row = [packet(flow, 40), packet(flow ^ (n >> 4 & 1), 40), packet(flow, 40 + (n >> 5)), packet(flow, 40)];
+        [&[n << 2][..], &row.concat(), &odd[usize::from(n % 4)], &row.concat(), &packet(flow | 0x80, 90), &[0]].concat()
+    });
+    rows.collect()
 }
 
 fn requests() -> Vec<Vec<u8>> {

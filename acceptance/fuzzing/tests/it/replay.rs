@@ -55,7 +55,7 @@ macro_rules! replays {
     };
 }
 
-replays!(control dns_answer dns_query document fragments icmp_errors inside outside virtio);
+replays!(coalesce control dns_answer dns_query document fragments icmp_errors inside outside virtio);
 
 #[test]
 fn every_target_takes_whatever_its_seeds_say() {
