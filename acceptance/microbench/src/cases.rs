@@ -31,7 +31,7 @@ struct Work {
 
 /// What the packet of a known flow may cost; a build with overflow checks pays for them too.
 const HIT: Option<u64> = Some(if cfg!(debug_assertions) { 1100 } else { 500 });
-/// The same when its session has to be searched for, and moved because it is the flow's first packet in a second.
+/// The same when its session has to be searched for.
 const SEARCH: Option<u64> = Some(if cfg!(debug_assertions) { 1450 } else { 750 });
 /// Packets of a case; what is done once for all of them does not show.
 const PACKETS: u32 = 1000;

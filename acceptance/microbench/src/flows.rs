@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use nat64::{Config, Engine, Limits, Pool4, Side, Verdict};
+use nat64::{Config, Engine, Limits, Pool4, Pooling, Side, Verdict};
 use packet::{Checksum, HEADROOM, Offload, Packet, SegmentKind, Segments};
 
 use crate::packets::{self, ACK, Kind, SYN};
@@ -115,6 +115,10 @@ impl Waiting {
         Self { bytes: [&[0; HEADROOM][..], bytes].concat(), offload }
     }
 
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[HEADROOM..]
+    }
+
     /// The packet.
     pub fn packet(&mut self) -> Packet<'_> {
         let end = self.bytes.len();
@@ -145,8 +149,10 @@ impl Bench {
             new_flows_at_once: u32::MAX,
             ..Limits::default()
         };
+        // A million flows of few peers are more than the ports of one address each.
+        let config = Config { pool4, limits, pooling: Pooling::SoftlyPaired, ..Config::default() };
         let now = Instant::now();
-        Self { engine: Engine::new(Config { pool4, limits, ..Config::default() }, [42; 32], now), now }
+        Self { engine: Engine::new(config, [42; 32], now), now }
     }
 
     /// Opens flows, TCP ones with both SYNs, and gives the packets that come back to them.
@@ -238,7 +244,8 @@ impl Bench {
         (0..count).map(|_| Waiting::new(&bytes, offload)).collect()
     }
 
-    /// Hands packets to the engine, which must pass them all, with so much time between two of them.
+    /// Hands packets to the engine batch by batch, as a datapath does; it must pass them all, with so much time between two
+    /// of them.
     ///
     /// # Panics
     /// If it does not.
@@ -246,6 +253,11 @@ impl Bench {
         let mut passed = true;
         for batch in waiting.chunks_mut(BATCH) {
             self.now += between * batch.len() as u32;
+            let expected = batch.iter().map(Waiting::bytes);
+            match side {
+                Side::Inside => self.engine.expect_inside(expected),
+                Side::Outside => self.engine.expect_outside(expected),
+            }
             for one in batch {
                 let verdict = match side {
                     Side::Inside => self.engine.handle_inside(self.now, &mut one.packet()),

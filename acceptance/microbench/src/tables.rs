@@ -11,12 +11,14 @@ use crate::flows::{Bench, Flow, Inside, Transport, Waiting};
 
 /// What is many.
 pub const MANY: u32 = 1_000_000;
-/// What is few.
-pub const FEW: u32 = 1_000;
+/// How many flows packets are looked up among: the first fit every cache, the last none.
+pub const AMONG: [u32; 4] = [1_000, 20_000, 100_000, MANY];
 /// Rounds of which the best counts: interrupts are charged to whom they interrupt.
 const ROUNDS: usize = 3;
-/// Packets of a lookup, each of another flow.
-const LOOKUPS: u32 = 1_000;
+/// Packets of one measurement, each of a flow chosen at random.
+const LOOKUPS: u32 = 1_024;
+/// Measurements among each number of flows, in turn.
+const TURNS: u32 = 200;
 
 /// Bars of the tables.
 pub const BYTES_PER_FLOW: u64 = 128;
@@ -32,10 +34,10 @@ pub struct Figures {
     pub longest_insertion: Duration,
     /// The longest that one portion of expiry took.
     pub longest_expiry: Duration,
-    /// A packet of one of [`FEW`] flows.
-    pub hit_of_few: Duration,
-    /// A packet of one of [`MANY`] flows.
-    pub hit_of_many: Duration,
+    /// A packet of one of [`AMONG`] so many flows.
+    pub hits: [Duration; AMONG.len()],
+    /// A load that depends on the one before, from anywhere in as much memory as the tables take.
+    pub memory_latency: Duration,
 }
 
 /// Opens and forgets [`MANY`] flows, several times.
@@ -43,9 +45,8 @@ pub struct Figures {
 /// # Errors
 /// The system does not say what time or memory was used.
 pub fn measure() -> Result<Figures> {
-    let (bytes_per_flow, mut bench) = memory()?;
-    let (hit_of_few, hit_of_many) = lookups(&mut bench)?;
-    drop(bench);
+    let (bytes_per_flow, bench) = memory()?;
+    let (hits, memory_latency) = lookups(bench, bytes_per_flow)?;
     let (mut insertions, mut expiries) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let mut bench = Bench::new();
@@ -56,8 +57,8 @@ pub fn measure() -> Result<Figures> {
         bytes_per_flow,
         longest_insertion: insertions.into_iter().max().unwrap_or_default(),
         longest_expiry: expiries.into_iter().max().unwrap_or_default(),
-        hit_of_few,
-        hit_of_many,
+        hits,
+        memory_latency,
     })
 }
 
@@ -74,25 +75,67 @@ fn memory() -> Result<(u64, Bench)> {
     Ok((resident_bytes()?.saturating_sub(before) / u64::from(MANY), bench))
 }
 
-/// A packet of one of few flows, and of one of many, in turn.
-fn lookups(many: &mut Bench) -> Result<(Duration, Duration)> {
-    let mut few = Bench::new();
-    few.open(&(0..FEW).map(flow).collect::<Vec<_>>());
-    let (mut least_few, mut least_many) = (Duration::MAX, Duration::MAX);
-    for round in 0..200 {
-        least_few = least_few.min(hits(&mut few, FEW, round)?);
-        least_many = least_many.min(hits(many, MANY, round)?);
+/// A packet of one of [`AMONG`] so many flows, and a load from memory, in turn.
+fn lookups(many: Bench, bytes_per_flow: u64) -> Result<([Duration; AMONG.len()], Duration)> {
+    let mut many = Some(many);
+    let mut benches = AMONG.map(|flows| match many.take_if(|_| flows == MANY) {
+        Some(many) => many,
+        None => opened(flows),
+    });
+    let mut hits = [Duration::MAX; AMONG.len()];
+    let chain = Chain::new((bytes_per_flow * u64::from(MANY)) as usize);
+    let mut latency = Duration::MAX;
+    let mut random = Random(1);
+    for _ in 0..TURNS {
+        for ((bench, flows), least) in benches.iter_mut().zip(AMONG).zip(&mut hits) {
+            *least = (*least).min(hit(bench, flows, &mut random)?);
+        }
+        latency = latency.min(timed(|| chain.follow(random.below(chain.0.len() as u32), LOOKUPS))? / LOOKUPS);
     }
-    Ok((least_few, least_many))
+    Ok((hits, latency))
 }
 
-fn hits(bench: &mut Bench, flows: u32, round: u32) -> Result<Duration> {
-    // An odd stride visits all of them, never two neighbours.
-    let chosen = (0..LOOKUPS).map(|index| (round * LOOKUPS + index).wrapping_mul(0x9e37_79b1) % flows);
-    let mut waiting = Bench::outgoing(&chosen.map(flow).collect::<Vec<_>>());
-    let start = cpu_time()?;
-    bench.pass(Side::Inside, &mut waiting, Duration::from_micros(1));
-    Ok((cpu_time()? - start) / LOOKUPS)
+fn opened(flows: u32) -> Bench {
+    let mut bench = Bench::new();
+    (0..flows).for_each(|number| drop(bench.open(&[flow(number)])));
+    bench
+}
+
+fn hit(bench: &mut Bench, flows: u32, random: &mut Random) -> Result<Duration> {
+    let chosen: Vec<_> = (0..LOOKUPS).map(|_| flow(random.below(flows))).collect();
+    let mut waiting = Bench::outgoing(&chosen);
+    Ok(timed(|| bench.pass(Side::Inside, &mut waiting, Duration::from_micros(1)))? / LOOKUPS)
+}
+
+/// Numbers that no processor foretells (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ mixed >> 31) % u64::from(end)) as u32
+    }
+}
+
+/// Cache lines, each of which names the next: one cycle through all of them, in random order (Sattolo 1986).
+struct Chain(Vec<[u32; 16]>);
+
+impl Chain {
+    fn new(bytes: usize) -> Self {
+        let mut order: Vec<u32> = (0..(bytes / 64) as u32).collect();
+        let mut random = Random(2);
+        for last in (1..order.len()).rev() {
+            order.swap(last, random.below(last as u32) as usize);
+        }
+        Self(order.into_iter().map(|next| [next; 16]).collect())
+    }
+
+    fn follow(&self, from: u32, steps: u32) {
+        let end = (0..steps).fold(from, |place, _| self.0[place as usize][0]);
+        std::hint::black_box(end);
+    }
 }
 
 fn insertions_of(bench: &mut Bench) -> Result<Vec<Duration>> {

@@ -3,6 +3,8 @@
 //! Invariant: a bijection. An inside endpoint has one outside endpoint whatever it speaks to (endpoint-independent
 //! mapping, RFC 4787 REQ-1), and no other inside endpoint has the same one.
 
+use std::num::NonZeroU32;
+
 use crate::hash::SipKey;
 use crate::index_table::IndexTable;
 use crate::peers::PeerIndex;
@@ -13,16 +15,49 @@ use crate::tuple::{Inner, Outer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BibIndex(pub(crate) u32);
 
+/// Half a cache line, and never in two.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 pub(crate) struct BibEntry {
     pub(crate) inner: Inner,
     pub(crate) outer: Outer,
     /// Whose limits the entry counts against.
     pub(crate) peer: PeerIndex,
-    /// Sessions that keep the entry alive.
-    pub(crate) sessions: u32,
+    uses: Uses,
+}
+
+/// What keeps an entry alive, in one word that is never zero: a place without an entry takes no more than one with.
+#[derive(Clone, Copy, Debug)]
+struct Uses(NonZeroU32);
+
+impl Uses {
+    const fn new(sessions: u32, is_static: bool) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(sessions << 1 | is_static as u32))
+    }
+}
+
+impl BibEntry {
+    /// Its sessions.
+    pub(crate) const fn sessions(&self) -> u32 {
+        (self.uses.0.get() - 1) >> 1
+    }
+
     /// Whether it stays without sessions (RFC 6146 §3.1: configured by hand).
-    pub(crate) is_static: bool,
+    pub(crate) const fn is_static(&self) -> bool {
+        (self.uses.0.get() - 1) & 1 == 1
+    }
+
+    pub(crate) const fn session_added(&mut self) {
+        self.uses = Uses::new(self.sessions() + 1, self.is_static());
+    }
+
+    pub(crate) const fn session_removed(&mut self) {
+        self.uses = Uses::new(self.sessions() - 1, self.is_static());
+    }
+
+    pub(crate) const fn set_static(&mut self, is_static: bool) {
+        self.uses = Uses::new(self.sessions(), is_static);
+    }
 }
 
 #[derive(Debug)]
@@ -55,7 +90,7 @@ impl Bib {
     /// Adds an entry without sessions. Neither of its endpoints may have one already.
     pub(crate) fn insert(&mut self, inner: Inner, outer: Outer, peer: PeerIndex) -> BibIndex {
         let key = self.key;
-        let index = self.entries.insert(BibEntry { inner, outer, peer, sessions: 0, is_static: false });
+        let index = self.entries.insert(BibEntry { inner, outer, peer, uses: Uses::new(0, false) });
         let entries = &self.entries;
         self.by_inner.insert(hash_inner(key, inner), index, |place| hash_inner(key, entries[place].inner));
         self.by_outer.insert(hash_outer(key, outer), index, |place| hash_outer(key, entries[place].outer));
@@ -127,6 +162,20 @@ mod tests {
         assert_eq!((bib.find_inner(inner(1)), bib.find_outer(outer(11))), (None, None));
         assert_eq!((bib.find_inner(inner(2)), bib.find_outer(outer(12))), (Some(two), Some(two)));
         assert_eq!((bib.len(), bib.entries().count()), (1, 1));
+    }
+
+    #[test]
+    fn sessions_and_what_was_made_by_hand_keep_an_entry_apart_from_each_other() {
+        let mut bib = Bib::new(SipKey::from_seed(&[1; 32], 1));
+        let index = bib.insert(inner(1), outer(11), PEER);
+        let entry = bib.entry_mut(index);
+        entry.set_static(true);
+        (0..3).for_each(|_| entry.session_added());
+        entry.session_removed();
+
+        assert_eq!((entry.sessions(), entry.is_static()), (2, true));
+        entry.set_static(false);
+        assert_eq!((entry.sessions(), entry.is_static()), (2, false));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! translation (RFC 6146 §3.4 to §3.7). From outside: the same with pool4 in place of the policy. A packet is untouched
 //! until all that may refuse it has spoken, so that an ICMP error can quote it.
 
+mod ahead;
 mod answers;
 mod checksum;
 mod fragmented;
@@ -39,7 +40,7 @@ use crate::{
     tcp, udp,
 };
 
-/// Sessions that one call of [`Engine::handle_timeout`] lets go, so that it takes less than a millisecond.
+/// Sessions that one call of [`Engine::handle_timeout`] looks at, so that it takes less than a millisecond.
 const EXPIRED_AT_ONCE: usize = 256;
 
 /// The NAT64 engine.
@@ -136,7 +137,7 @@ impl Engine {
     /// When [`handle_timeout`](Self::handle_timeout) next has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let of_fragments = self.fragments.iter().filter_map(Store::next_expiry);
-        of_fragments.chain(self.state.next_expiry()).min().map(|tick| self.clock.instant(tick))
+        of_fragments.chain(self.state.next_due()).min().map(|tick| self.clock.instant(tick))
     }
 
     /// Changes the configuration. Sessions stay that the new one would allow, and mappings made by hand as long as their

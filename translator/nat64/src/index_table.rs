@@ -9,7 +9,7 @@
 
 use crate::chunks::Chunks;
 
-/// The end of a chain.
+/// The end of a chain, and no place of any slab.
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
@@ -27,6 +27,17 @@ pub(crate) struct IndexTable {
 impl IndexTable {
     pub(crate) const fn new() -> Self {
         Self { heads: Chunks::new(), next: Chunks::new(), buckets: 1, low_mask: 0, len: 0 }
+    }
+
+    /// The first place of the chain that a hash belongs to, which may have none.
+    #[inline(always)]
+    pub(crate) fn first(&self, hash: u64) -> u32 {
+        self.heads.get(self.bucket(hash)).copied().unwrap_or(NONE)
+    }
+
+    /// The place behind one of a chain.
+    pub(crate) fn behind(&self, place: u32) -> u32 {
+        self.next.get(place).copied().unwrap_or(NONE)
     }
 
     #[inline(always)]

@@ -46,6 +46,7 @@ mod transmit;
 mod tuple;
 mod udp;
 mod unsolicited;
+mod wheel;
 mod xlat;
 
 pub use contract::{REGISTRY, Reach, SpecialPurpose, special_purpose};

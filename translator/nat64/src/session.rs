@@ -2,8 +2,7 @@
 //!
 //! A session is found from either side by one search, endpoint and remote together.
 //!
-//! Sessions of one lifetime stand in a queue in the order they were last touched, which is the order they expire in: a
-//! touch moves one to the end, expiry looks at the front. Nothing is ever searched for by time.
+//! A packet touches the row of its session and nothing else of the table; expiry is the [`wheel`](crate::wheel)'s.
 
 use crate::bib::{Bib, BibIndex};
 use crate::hash::SipKey;
@@ -13,6 +12,7 @@ use crate::slab::Slab;
 use crate::tcp::TcpState;
 use crate::timers::{Lifetime, Lifetimes, Second, Tick};
 use crate::tuple::{Inner, Outer, Remote, SpokenTo};
+use crate::wheel::{Link, NONE, Wheel};
 
 /// Place of a session; valid as long as the session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,9 @@ impl SessionIndex {
     pub(crate) const NOWHERE: Self = Self(NONE);
 }
 
+/// Half a cache line, and never in two.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 pub(crate) struct Session {
     pub(crate) bib: BibIndex,
     pub(crate) remote: Remote,
@@ -33,17 +35,16 @@ pub(crate) struct Session {
     pub(crate) prefix: PrefixIndex,
     lifetime: Lifetime,
     pub(crate) expires: Second,
-    older: u32,
-    newer: u32,
+    pub(crate) link: Link,
 }
 
-/// The end of a queue.
-const NONE: u32 = u32::MAX;
-
-#[derive(Clone, Copy, Debug)]
-struct Queue {
-    oldest: u32,
-    newest: u32,
+/// A session whose second has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Its time is over.
+    Expired(SessionIndex),
+    /// It was in use meanwhile, and stands in a later second now.
+    InUse,
 }
 
 #[derive(Debug)]
@@ -52,9 +53,8 @@ pub(crate) struct Sessions {
     sessions: Slab<Session>,
     from_inside: IndexTable,
     from_outside: IndexTable,
-    queues: [Queue; Lifetime::ALL.len()],
-    lifetimes: Lifetimes,
-    /// The same by [`Lifetime`], because every packet asks for one.
+    wheel: Wheel,
+    /// How long they live, by [`Lifetime`].
     seconds: [u32; Lifetime::ALL.len()],
 }
 
@@ -62,12 +62,11 @@ impl Sessions {
     pub(crate) fn new(key: SipKey, lifetimes: Lifetimes) -> Self {
         Self {
             key,
-            lifetimes,
-            seconds: lifetimes.seconds(),
             sessions: Slab::new(),
             from_inside: IndexTable::new(),
             from_outside: IndexTable::new(),
-            queues: [Queue { oldest: NONE, newest: NONE }; Lifetime::ALL.len()],
+            wheel: Wheel::new(),
+            seconds: lifetimes.seconds(),
         }
     }
 
@@ -87,6 +86,26 @@ impl Sessions {
     pub(crate) fn find_from_outside(&self, bib: &Bib, outer: Outer, remote: Remote) -> Option<SessionIndex> {
         let is_it = |place| self.is_from_outside(bib, SessionIndex(place), outer, remote);
         self.from_outside.find(hash_outside(self.key, outer, remote), is_it).map(SessionIndex)
+    }
+
+    /// Where the search of a session begins, here and below.
+    #[inline]
+    pub(crate) fn first_from_inside(&self, inner: &Inner, remote: Remote) -> SessionIndex {
+        SessionIndex(self.from_inside.first(hash_inside(self.key, inner, remote)))
+    }
+
+    #[inline]
+    pub(crate) fn first_from_outside(&self, outer: Outer, remote: Remote) -> SessionIndex {
+        SessionIndex(self.from_outside.first(hash_outside(self.key, outer, remote)))
+    }
+
+    /// Where the search goes on behind a session, here and below.
+    pub(crate) fn behind_from_inside(&self, index: SessionIndex) -> SessionIndex {
+        SessionIndex(self.from_inside.behind(index.0))
+    }
+
+    pub(crate) fn behind_from_outside(&self, index: SessionIndex) -> SessionIndex {
+        SessionIndex(self.from_outside.behind(index.0))
     }
 
     /// Whether there is a session at a place, of this inside endpoint and with this remote.
@@ -111,8 +130,11 @@ impl Sessions {
         SpokenTo { remote, prefix }: SpokenTo,
         (tcp, lifetime): (TcpState, Lifetime),
     ) -> SessionIndex {
-        let expires = now.second().after(self.lifetimes.of(lifetime));
-        let session = Session { bib, remote, tcp, prefix, lifetime, expires, older: NONE, newer: NONE };
+        if self.len() == 0 {
+            self.wheel.rewind(now);
+        }
+        let expires = now.second().plus(self.seconds[lifetime as usize]);
+        let session = Session { bib, remote, tcp, prefix, lifetime, expires, link: Link::NEW };
         let key = self.key;
         let index = self.sessions.insert(session);
         let sessions = &self.sessions;
@@ -121,7 +143,7 @@ impl Sessions {
         let outside_at = |place| hash_outside(key, at(place).0.outer, at(place).1);
         self.from_inside.insert(inside_at(index), index, inside_at);
         self.from_outside.insert(outside_at(index), index, outside_at);
-        self.append(index, lifetime, expires);
+        self.wheel.link(&mut self.sessions, index);
         SessionIndex(index)
     }
 
@@ -129,21 +151,23 @@ impl Sessions {
     #[inline(always)]
     pub(crate) fn touch(&mut self, now: Second, index: SessionIndex, lifetime: Lifetime) {
         let expires = now.plus(self.seconds[lifetime as usize]);
-        let session = &self.sessions[index.0];
-        // Packets of one flow come in rows: most of them are not the first in their second.
-        if session.expires != expires || session.lifetime != lifetime {
-            self.move_to_end(index, lifetime, expires);
+        let session = &mut self.sessions[index.0];
+        let before = std::mem::replace(&mut session.expires, expires);
+        session.lifetime = lifetime;
+        if expires < before {
+            self.relink(index.0);
         }
     }
 
-    #[inline(never)]
-    fn move_to_end(&mut self, index: SessionIndex, lifetime: Lifetime, expires: Second) {
-        self.unlink(index.0);
-        self.append(index.0, lifetime, expires);
+    /// Puts a session where it belongs by now.
+    #[cold]
+    fn relink(&mut self, index: u32) {
+        self.wheel.unlink(&mut self.sessions, index);
+        self.wheel.link(&mut self.sessions, index);
     }
 
     pub(crate) fn remove(&mut self, bib: &Bib, index: SessionIndex) -> Session {
-        self.unlink(index.0);
+        self.wheel.unlink(&mut self.sessions, index.0);
         let session = self.sessions.remove(index.0);
         let mapping = bib.entry(session.bib);
         self.from_inside.remove(hash_inside(self.key, &mapping.inner, session.remote), index.0);
@@ -169,28 +193,34 @@ impl Sessions {
         self.sessions[index.0].prefix = prefix;
     }
 
-    /// Gives every session the lifetime it would have had. All of one queue move by the same time: it stays in order.
+    /// Gives every session the lifetime it would have had.
     pub(crate) fn set_lifetimes(&mut self, lifetimes: Lifetimes) {
-        let before = std::mem::replace(&mut self.lifetimes, lifetimes);
-        self.seconds = lifetimes.seconds();
-        for place in (0..self.sessions.extent()).filter(|_| before != lifetimes) {
+        let before = std::mem::replace(&mut self.seconds, lifetimes.seconds());
+        if before == self.seconds {
+            return;
+        }
+        for place in 0..self.sessions.extent() {
             if let Some(session) = self.sessions.at_mut(place) {
-                let (before, after) = (before.of(session.lifetime), lifetimes.of(session.lifetime));
-                session.expires = session.expires.with_lifetime(before, after);
+                let lifetime = session.lifetime as usize;
+                session.expires = session.expires.with_lifetime(before[lifetime], self.seconds[lifetime]);
+                self.relink(place);
             }
         }
     }
 
-    /// A session whose time has come.
-    pub(crate) fn expired(&self, now: Tick) -> Option<SessionIndex> {
-        let oldest = self.queues.iter().map(|queue| queue.oldest).filter(|oldest| *oldest != NONE);
-        oldest.filter(|oldest| self.sessions[*oldest].expires.tick() <= now).map(SessionIndex).next()
+    /// Deals with one session whose second has come.
+    pub(crate) fn poll_due(&mut self, now: Tick) -> Option<Due> {
+        let index = if self.len() == 0 { None } else { self.wheel.due(now) }?;
+        if self.sessions[index].expires.tick() <= now {
+            return Some(Due::Expired(SessionIndex(index)));
+        }
+        self.relink(index);
+        Some(Due::InUse)
     }
 
-    /// When the next session expires.
-    pub(crate) fn next_expiry(&self) -> Option<Tick> {
-        let oldest = self.queues.iter().map(|queue| queue.oldest).filter(|oldest| *oldest != NONE);
-        oldest.map(|oldest| self.sessions[oldest].expires).min().map(Second::tick)
+    /// When a session is to be looked at: when the next one expires, or would if it were not in use.
+    pub(crate) fn next_due(&self) -> Option<Tick> {
+        (self.len() > 0).then(|| self.wheel.next())
     }
 
     /// Every place a session may stand at, for a walk that removes some.
@@ -199,35 +229,9 @@ impl Sessions {
     }
 
     /// The session at a place, if there is one.
+    #[inline]
     pub(crate) fn at(&self, index: SessionIndex) -> Option<&Session> {
         self.sessions.at(index.0)
-    }
-
-    #[inline]
-    fn append(&mut self, index: u32, lifetime: Lifetime, expires: Second) {
-        let queue = &mut self.queues[lifetime as usize];
-        let older = std::mem::replace(&mut queue.newest, index);
-        match older {
-            NONE => queue.oldest = index,
-            _ => self.sessions[older].newer = index,
-        }
-        let session = &mut self.sessions[index];
-        (session.older, session.newer) = (older, NONE);
-        (session.lifetime, session.expires) = (lifetime, expires);
-    }
-
-    #[inline]
-    fn unlink(&mut self, index: u32) {
-        let Session { older, newer, lifetime, .. } = self.sessions[index];
-        let queue = &mut self.queues[lifetime as usize];
-        match older {
-            NONE => queue.oldest = newer,
-            _ => self.sessions[older].newer = newer,
-        }
-        match newer {
-            NONE => queue.newest = older,
-            _ => self.sessions[newer].older = older,
-        }
     }
 }
 
@@ -289,6 +293,14 @@ mod tests {
             self.sessions.remove(&self.bibs, index);
         }
 
+        /// The next session that expires.
+        fn expired(&mut self, now: Tick) -> Option<SessionIndex> {
+            std::iter::from_fn(|| self.sessions.poll_due(now)).find_map(|due| match due {
+                Due::Expired(session) => Some(session),
+                Due::InUse => None,
+            })
+        }
+
         #[track_caller]
         fn find(&self, port: u16) -> Option<SessionIndex> {
             let found = self.sessions.find_from_inside(&self.bibs, &INNER, remote(port));
@@ -301,6 +313,8 @@ mod tests {
     fn a_session_takes_no_more_than_its_share_of_the_budget() {
         // 128 bytes for a BIB entry with its session, their indexes included (8 bytes each of four).
         assert!(size_of::<Session>() + size_of::<crate::bib::BibEntry>() <= 128 - 4 * 8 - 2 * 4);
+        // A place that is free takes no more than one that is not, and no row lies in two cache lines.
+        assert_eq!((Slab::<Session>::ROW_BYTES, Slab::<crate::bib::BibEntry>::ROW_BYTES), (32, 32));
     }
 
     #[test]
@@ -309,11 +323,12 @@ mod tests {
         let (one, two) = (table.udp(at(0), 1), table.udp(at(1), 2));
         table.sessions.touch(at(2).second(), one, Lifetime::UdpDefault);
 
-        assert_eq!(table.sessions.next_expiry(), Some(at(1).after(UDP_DEFAULT)));
-        assert_eq!(table.sessions.expired(at(1).after(UDP_DEFAULT)), Some(two));
+        assert_eq!(table.expired(at(0).after(UDP_DEFAULT)), None);
+        assert_eq!(table.sessions.next_due(), Some(at(1).after(UDP_DEFAULT)));
+        assert_eq!(table.expired(at(1).after(UDP_DEFAULT)), Some(two));
         table.remove(two);
-        assert_eq!(table.sessions.expired(at(1).after(UDP_DEFAULT)), None);
-        assert_eq!(table.sessions.expired(at(2).after(UDP_DEFAULT)), Some(one));
+        assert_eq!(table.expired(at(1).after(UDP_DEFAULT)), None);
+        assert_eq!(table.expired(at(2).after(UDP_DEFAULT)), Some(one));
     }
 
     #[test]
@@ -322,21 +337,21 @@ mod tests {
         table.udp(at(0), 1);
         let short = table.insert(at(1), 2, (TcpState::Trans, Lifetime::TcpClosing));
 
-        assert_eq!(table.sessions.next_expiry(), Some(at(1).after(TCP_TRANS)));
-        assert_eq!(table.sessions.expired(at(1).after(TCP_TRANS)), Some(short));
+        assert_eq!(table.sessions.next_due(), Some(at(1).after(TCP_TRANS)));
+        assert_eq!(table.expired(at(1).after(TCP_TRANS)), Some(short));
     }
 
     #[test]
-    fn removing_from_the_middle_keeps_the_queue_whole() {
+    fn removing_from_the_middle_loses_no_other() {
         let mut table = table();
-        let all: Vec<_> = (1..=3).map(|port| table.udp(at(u64::from(port)), port)).collect();
+        let all: Vec<_> = (1..=3).map(|port| table.udp(at(1), port)).collect();
         table.remove(all[1]);
         table.remove(all[0]);
 
-        assert_eq!(table.sessions.expired(at(9999)), Some(all[2]));
+        assert_eq!(table.expired(at(9999)), Some(all[2]));
         assert_eq!((table.find(2), table.find(3)), (None, Some(all[2])));
         table.remove(all[2]);
-        assert_eq!((table.sessions.next_expiry(), table.sessions.len()), (None, 0));
+        assert_eq!((table.sessions.next_due(), table.sessions.len()), (None, 0));
     }
 
     #[test]
@@ -350,16 +365,17 @@ mod tests {
             (at(120), at(121))
         );
         table.sessions.touch(at(100).second(), one, Lifetime::UdpDefault);
-        assert_eq!(table.sessions.next_expiry(), Some(at(121)));
+        assert_eq!((table.expired(at(120)), table.sessions.next_due()), (None, Some(at(121))));
     }
 
     #[test]
-    fn packets_of_one_second_are_one_touch() {
+    fn a_session_is_looked_at_once_in_a_lifetime_however_many_packets_it_has() {
         let mut table = table();
         let one = table.udp(at(0), 1);
-        table.sessions.touch(at(0).after(Duration::from_millis(1)).second(), one, Lifetime::UdpDefault);
-        table.sessions.touch(at(1).second(), one, Lifetime::UdpDefault);
+        (1..300).for_each(|secs| table.sessions.touch(at(secs).second(), one, Lifetime::UdpDefault));
 
-        assert_eq!(table.sessions.next_expiry(), Some(at(1).after(UDP_DEFAULT)));
+        let looks: Vec<_> = (0..600).filter_map(|secs| table.sessions.poll_due(at(secs))).collect();
+
+        assert_eq!(looks, [Due::InUse, Due::Expired(one)]);
     }
 }

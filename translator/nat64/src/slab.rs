@@ -30,6 +30,10 @@ impl<T> Slab<T> {
         self.len
     }
 
+    /// What a place takes.
+    #[cfg(test)]
+    pub(crate) const ROW_BYTES: usize = size_of::<Slot<T>>();
+
     /// Indexes ever used: a bound for a walk with [`at`](Self::at).
     pub(crate) const fn extent(&self) -> u32 {
         self.extent

@@ -3,6 +3,7 @@
 //! Invariants: every session has a BIB entry; the last session to leave takes its BIB entry with it, and the entry its
 //! port, unless it was made by hand; a peer's counts are those of its entries. Nothing here touches packets.
 
+mod ahead;
 mod hits;
 mod mappings;
 mod opening;
@@ -17,7 +18,7 @@ use crate::hints::Hints;
 use crate::peers::Peers;
 use crate::pool4::{self, PortPool};
 use crate::prefixes::PrefixIndex;
-use crate::session::{Session, SessionIndex, Sessions};
+use crate::session::{Due, Session, SessionIndex, Sessions};
 use crate::tcp::TcpState;
 use crate::timers::{Lifetime, Tick};
 use crate::tuple::{Inner, Outer, Protocol, Receiver, Remote, SpokenTo};
@@ -38,7 +39,7 @@ pub(crate) struct State {
 
 /// The tables of one protocol.
 #[derive(Debug)]
-struct Tables {
+pub(crate) struct Tables {
     bib: Bib,
     sessions: Sessions,
     filter: Filter,
@@ -57,7 +58,7 @@ pub(crate) struct Found {
 /// What became of something whose time had come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
-    /// A session is gone.
+    /// A session is gone, or found to be in use.
     Session,
     /// A SYN to pool4 met none the other way, and is to be answered on the side it came from (RFC 5382 REQ-4).
     Syn(Side, Box<[u8]>),
@@ -230,7 +231,7 @@ impl State {
             return Err(DropReason::PeerSessionsFull);
         }
         peer.sessions += 1;
-        mapping.sessions += 1;
+        mapping.session_added();
         tables.filter.session_added(bib, to.remote.address);
         tables.sessions.insert(now, (&tables.bib, bib), to, (tcp, lifetime));
         Ok(())
@@ -241,7 +242,7 @@ impl State {
         let Session { bib, remote, .. } = tables.sessions.remove(&tables.bib, index);
         tables.filter.session_removed(bib, remote.address);
         let mapping = tables.bib.entry_mut(bib);
-        mapping.sessions -= 1;
+        mapping.session_removed();
         self.peers.peer_mut(mapping.peer).sessions -= 1;
         self.remove_mapping_if_idle(protocol, bib);
     }
@@ -249,7 +250,7 @@ impl State {
     fn remove_mapping_if_idle(&mut self, protocol: Protocol, bib: BibIndex) {
         let tables = &mut self.tables[protocol as usize];
         let entry = tables.bib.entry(bib);
-        if entry.sessions > 0 || entry.is_static {
+        if entry.sessions() > 0 || entry.is_static() {
             return;
         }
         let BibEntry { inner, outer, peer, .. } = tables.bib.remove(bib);
@@ -259,9 +260,9 @@ impl State {
         self.peers.remove_if_idle(peer);
     }
 
-    /// When the next session or held SYN expires.
-    pub(crate) fn next_expiry(&self) -> Option<Tick> {
-        self.tables.iter().filter_map(|tables| tables.sessions.next_expiry()).chain(self.held.next_expiry()).min()
+    /// When a session or held SYN is to be looked at.
+    pub(crate) fn next_due(&self) -> Option<Tick> {
+        self.tables.iter().filter_map(|tables| tables.sessions.next_due()).chain(self.held.next_expiry()).min()
     }
 
     /// Deals with one session or held SYN whose time has come.
@@ -269,11 +270,9 @@ impl State {
         if let Some((side, syn)) = self.held.expire(now) {
             return Some(Expired::Syn(side, syn));
         }
-        let expired = |protocol: &Protocol| {
-            let session = self.tables[*protocol as usize].sessions.expired(now)?;
-            Some((*protocol, session))
-        };
-        let (protocol, index) = Protocol::ALL.iter().find_map(expired)?;
+        let mut poll = |protocol: &Protocol| Some((*protocol, self.tables[*protocol as usize].sessions.poll_due(now)?));
+        let (protocol, due) = Protocol::ALL.iter().find_map(&mut poll)?;
+        let Due::Expired(index) = due else { return Some(Expired::Session) };
         let tables = &self.tables[protocol as usize];
         let session = tables.sessions.session(index);
         if session.tcp.is_probed_at_expiry() {

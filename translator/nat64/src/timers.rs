@@ -96,6 +96,11 @@ impl Tick {
         self.second
     }
 
+    /// Seconds that are over.
+    pub(crate) const fn whole_seconds(self) -> u32 {
+        (self.nanos / NANOS) as u32
+    }
+
     /// From this time to a later one.
     pub(crate) const fn until(self, later: Self) -> Duration {
         Duration::from_nanos(later.nanos.saturating_sub(self.nanos))
@@ -118,9 +123,14 @@ impl Tick {
 pub(crate) struct Second(u32);
 
 impl Second {
-    #[inline]
-    pub(crate) const fn after(self, lifetime: Duration) -> Self {
-        self.plus(lifetime.as_secs() as u32)
+    /// The second of a number.
+    pub(crate) const fn of(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// How many seconds it is after the first one.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
     }
 
     #[inline]
@@ -129,8 +139,8 @@ impl Second {
     }
 
     /// The end of a lifetime that has changed since it began.
-    pub(crate) const fn with_lifetime(self, before: Duration, after: Duration) -> Self {
-        Self(self.0.saturating_sub(before.as_secs() as u32)).after(after)
+    pub(crate) const fn with_lifetime(self, before: u32, after: u32) -> Self {
+        Self(self.0.saturating_sub(before)).plus(after)
     }
 
     /// When it begins.
@@ -139,7 +149,7 @@ impl Second {
     }
 }
 
-/// Turns the caller's time into ticks that never run backwards, which keeps every queue in order.
+/// Turns the caller's time into ticks that never run backwards, so that what expires in order is kept in order.
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
@@ -173,7 +183,7 @@ impl Clock {
     }
 }
 
-/// The lifetimes there are. Sessions of one lifetime expire in the order they were last touched.
+/// The lifetimes there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifetime {
     UdpDefault,

@@ -111,6 +111,12 @@ impl Coalescer {
         self.slots[from..self.used].iter_mut().rev().find(|slot| slot.is_of(flow))
     }
 
+    /// The packets that wait, and the first of those that super-packets are being made of: what to expect of
+    /// [`poll`](Self::poll), but for lengths and checksums.
+    pub fn waiting(&self) -> impl Iterator<Item = &[u8]> {
+        self.slots[self.polled..self.used].iter().map(Slot::bytes)
+    }
+
     /// The next packet or super-packet, in the order of their first packets.
     pub fn poll(&mut self) -> Option<Packet<'_>> {
         if self.polled == self.used {

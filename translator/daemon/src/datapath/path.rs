@@ -110,6 +110,7 @@ impl Path {
 
     fn handle_merged(&mut self, now: Instant) -> Result<(), DatapathError> {
         let mut coalescer = mem::replace(&mut self.coalescer, Coalescer::new(Merge::Nothing, 0));
+        self.engine.expect_inside(coalescer.waiting());
         let mut outcome = Ok(());
         while let Some(packet) = coalescer.poll() {
             outcome = outcome.and_then(|()| self.handle_inside(now, packet));

@@ -205,6 +205,9 @@ impl Worker {
 
     fn handle_merged(&mut self, now: Instant) -> Result<(), DatapathError> {
         let mut coalescer = mem::replace(&mut self.coalescer, Coalescer::new(Merge::Nothing, 0));
+        let of = |family| coalescer.waiting().filter(move |bytes| Family::of(bytes) == Some(family));
+        self.engine.expect_inside(of(Family::V6));
+        self.engine.expect_outside(of(Family::V4));
         let mut outcome = Ok(());
         while let Some(packet) = coalescer.poll() {
             outcome = outcome

@@ -18,7 +18,7 @@ impl State {
             if known != outer {
                 return Err(MappingError::InnerMapped { inner: host, outer: known.into() });
             }
-            self.tables[protocol as usize].bib.entry_mut(index).is_static = true;
+            self.tables[protocol as usize].bib.entry_mut(index).set_static(true);
             return Ok(());
         }
         if let Some(index) = bib.find_outer(outer) {
@@ -32,7 +32,7 @@ impl State {
             return Err(MappingError::OutsidePool4 { outer: endpoint });
         }
         let index = self.insert_mapping(protocol, inner, outer);
-        self.tables[protocol as usize].bib.entry_mut(index).is_static = true;
+        self.tables[protocol as usize].bib.entry_mut(index).set_static(true);
         Ok(())
     }
 
@@ -40,9 +40,9 @@ impl State {
     pub(crate) fn remove_mapping(&mut self, protocol: Protocol, outer: Outer) -> Result<Removed, MappingError> {
         let bib = &self.tables[protocol as usize].bib;
         let index = bib.find_outer(outer).ok_or_else(|| MappingError::NotMapped { outer: outer.into() })?;
-        let BibEntry { inner, sessions, is_static, .. } = *bib.entry(index);
+        let entry = *bib.entry(index);
         self.remove_with_sessions(protocol, index);
-        Ok(Removed { inner: inner.into(), is_static, sessions: sessions as usize })
+        Ok(Removed { inner: entry.inner.into(), is_static: entry.is_static(), sessions: entry.sessions() as usize })
     }
 
     /// Removes every mapping made by hand that `keep` refuses.
@@ -50,7 +50,7 @@ impl State {
         for protocol in Protocol::ALL {
             for place in self.tables[protocol as usize].bib.places() {
                 let entry = self.tables[protocol as usize].bib.at(place);
-                if entry.is_some_and(|entry| entry.is_static && !keep(protocol, entry)) {
+                if entry.is_some_and(|entry| entry.is_static() && !keep(protocol, entry)) {
                     self.remove_with_sessions(protocol, place);
                 }
             }
@@ -60,8 +60,8 @@ impl State {
     fn remove_with_sessions(&mut self, protocol: Protocol, index: BibIndex) {
         let tables = &mut self.tables[protocol as usize];
         let entry = tables.bib.entry_mut(index);
-        entry.is_static = false;
-        let mut left = entry.sessions;
+        entry.set_static(false);
+        let mut left = entry.sessions();
         if left == 0 {
             return self.remove_mapping_if_idle(protocol, index);
         }
@@ -85,8 +85,8 @@ impl State {
                 protocol,
                 inner: entry.inner.into(),
                 outer: entry.outer.into(),
-                is_static: entry.is_static,
-                sessions: entry.sessions,
+                is_static: entry.is_static(),
+                sessions: entry.sessions(),
             })
         })
     }

@@ -1,6 +1,8 @@
 //! The engine through its public face: packets in, packets out, time as an argument. etherparse is the oracle.
 
 #[cfg(test)]
+mod ahead;
+#[cfg(test)]
 mod atomic;
 #[cfg(test)]
 mod beside;

@@ -48,6 +48,11 @@ impl Slot {
         self.flow.as_ref() == Some(flow)
     }
 
+    /// The first packet, with the payload of all.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer[HEADROOM..self.end]
+    }
+
     /// Starts with a packet, whatever it is. It is not longer than the buffer.
     pub(super) fn open(&mut self, first: &Candidate<'_>) {
         self.end = HEADROOM + first.bytes.len();
