@@ -60,7 +60,8 @@ impl Pairing {
             let pair: &Pair = &self.pairs[index];
             pair.client == client
         };
-        self.by_client.find(hash(self.key, client), is_it)
+        // A pool of one address has no pairs.
+        if self.pairs.len() == 0 { None } else { self.by_client.find(hash(self.key, client), is_it) }
     }
 }
 

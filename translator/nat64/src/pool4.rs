@@ -68,8 +68,11 @@ impl PortPool {
 
     /// Takes a free endpoint for `inner`.
     pub(crate) fn allocate(&mut self, protocol: Protocol, inner: Inner) -> Option<Outer> {
-        let drawn = self.draw(inner)?;
         let paired = self.pairing.address(inner.address).and_then(|address| self.find(address));
+        let first = match paired {
+            Some(index) => index,
+            None => self.draw(inner)?,
+        };
         let address = inner.address.to_bits();
         let words = [(address >> 64) as u64, address as u64];
         self.choices = self.choices.wrapping_add(1);
@@ -77,7 +80,7 @@ impl PortPool {
         // An address that has no ports of this protocol at all cannot run out of them.
         let has_ports = |index: &usize| self.addresses[*index].ports[protocol as usize].count > 0;
         let is_bound = self.pooling == Pooling::Paired && paired.as_ref().is_some_and(has_ports);
-        let (before, from) = self.addresses.split_at_mut(paired.unwrap_or(drawn));
+        let (before, from) = self.addresses.split_at_mut(first);
         let candidates = if is_bound { 1 } else { usize::MAX };
         let mut pools = from.iter_mut().chain(before).take(candidates);
         let outer = pools.find_map(|pool| pool.allocate(protocol, inner.port, random))?;

@@ -31,7 +31,7 @@ impl State {
         if !self.pool.reserve(protocol, inner, outer) {
             return Err(MappingError::OutsidePool4 { outer: endpoint });
         }
-        let index = self.insert_mapping(protocol, inner, outer);
+        let index = self.insert_mapping(protocol, (inner, None), outer);
         self.tables[protocol as usize].bib.entry_mut(index).set_static(true);
         Ok(())
     }

@@ -96,12 +96,17 @@ impl State {
         }
         let reserved = wanted.filter(|outer| self.pool.reserve(protocol, inner, *outer));
         let outer = reserved.or_else(|| self.pool.allocate(protocol, inner)).ok_or(DropReason::PoolExhausted)?;
-        Ok(self.insert_mapping(protocol, inner, outer))
+        Ok(self.insert_mapping(protocol, (inner, peer), outer))
     }
 
-    /// Enters a mapping whose port has been taken from the pool.
-    pub(super) fn insert_mapping(&mut self, protocol: Protocol, inner: Inner, outer: Outer) -> BibIndex {
-        let peer = self.peers.find_or_insert(inner.address);
+    /// Enters a mapping whose port has been taken from the pool, and whose peer may be known.
+    pub(super) fn insert_mapping(
+        &mut self,
+        protocol: Protocol,
+        (inner, peer): (Inner, Option<PeerIndex>),
+        outer: Outer,
+    ) -> BibIndex {
+        let peer = peer.unwrap_or_else(|| self.peers.find_or_insert(inner.address));
         self.peers.peer_mut(peer).bib_entries += 1;
         self.events.created(protocol, inner, outer);
         self.tables[protocol as usize].bib.insert(inner, outer, peer)
