@@ -17,7 +17,8 @@ pub(crate) fn carried(network: &Network, train: Option<&Train>, wire_len: usize)
         // RFC 7915 §5.1.1: the low 16 bits.
         (Family::V6, Some(train)) => Some(train.identification as u16),
         (Family::V6, None) if !network.dont_fragment => Some(network.identification),
-        // RFC 6864 §4.1: nobody looks at one where DF is set.
+        // RFC 7915 §5.1 has a generator's here too. RFC 6864 §4.1: nobody looks at one where DF is set, and those that
+        // must not come again are not used up by bulk that needs none.
         (Family::V6, None) if Fragmentation::for_translated(wire_len) == Fragmentation::Never => Some(0),
         (Family::V4, None) if network.dont_fragment => Some(network.identification),
         // RFC 6864 §5.3.1: peers behind one address must not share identifications.
