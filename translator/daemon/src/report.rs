@@ -125,6 +125,8 @@ pub(crate) struct SessionReport {
     pub(crate) inner: SocketAddr,
     pub(crate) outer: SocketAddrV4,
     pub(crate) remote: SocketAddrV4,
+    /// What the inside speaks to it under; nothing for a peer that has NAT44.
+    pub(crate) pool6: Option<Pool6>,
     /// Of TCP (RFC 6146 §3.5.2).
     pub(crate) state: Option<String>,
     pub(crate) expires_in_secs: u64,

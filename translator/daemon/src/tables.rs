@@ -70,12 +70,13 @@ impl From<BibView> for BibReport {
 
 impl From<SessionView> for SessionReport {
     fn from(view: SessionView) -> Self {
-        let SessionView { protocol, inner, outer, remote, state, expires_in } = view;
+        let SessionView { protocol, inner, outer, remote, pool6, state, expires_in } = view;
         Self {
             protocol: protocol.into(),
             inner,
             outer,
             remote,
+            pool6,
             state: state.map(|state| state.as_str().to_owned()),
             expires_in_secs: expires_in.as_secs(),
         }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+use contract::Pool6;
+
 use crate::Protocol;
 use crate::tcp::TcpState;
 
@@ -115,6 +117,8 @@ pub struct SessionView {
     pub outer: SocketAddrV4,
     /// The IPv4 endpoint it speaks to; port 0 for ICMP.
     pub remote: SocketAddrV4,
+    /// The prefix of pool6 under which the inside speaks to it, and is answered; `None` for a peer that has NAT44.
+    pub pool6: Option<Pool6>,
     /// The state of a TCP session.
     pub state: Option<TcpState>,
     /// How long it has to live if nobody speaks.

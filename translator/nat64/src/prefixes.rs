@@ -68,8 +68,9 @@ impl Prefixes {
         pool6.embed(address)
     }
 
+    /// The prefix itself.
     #[cold]
-    fn at(&self, index: PrefixIndex) -> Pool6 {
+    pub(crate) fn at(&self, index: PrefixIndex) -> Pool6 {
         self.all.get(usize::from(index.0)).copied().unwrap_or(self.first)
     }
 

@@ -16,11 +16,12 @@ pub(crate) fn render_bib(entries: &[BibReport]) -> String {
 
 /// What `sessions list` prints.
 pub(crate) fn render_sessions(entries: &[SessionReport]) -> String {
-    let heading = ["PROTOCOL", "INSIDE", "OUTSIDE", "REMOTE", "STATE", "EXPIRES IN"].map(str::to_owned);
+    let heading = ["PROTOCOL", "INSIDE", "OUTSIDE", "REMOTE", "POOL6", "STATE", "EXPIRES IN"].map(str::to_owned);
     let rows = entries.iter().map(|entry| {
         let (inner, outer, remote) = (entry.inner.to_string(), entry.outer.to_string(), entry.remote.to_string());
+        let pool6 = entry.pool6.map_or_else(|| "-".to_owned(), |pool6| pool6.to_string());
         let state = entry.state.clone().unwrap_or_else(|| "-".to_owned());
-        [entry.protocol.to_string(), inner, outer, remote, state, Ago(entry.expires_in_secs).to_string()]
+        [entry.protocol.to_string(), inner, outer, remote, pool6, state, Ago(entry.expires_in_secs).to_string()]
     });
     render(heading, rows)
 }
@@ -37,9 +38,8 @@ mod tests {
     use super::*;
     use crate::mapping::Protocol;
 
-    #[test]
-    fn a_list_of_mappings() {
-        let page = render_bib(&[
+    fn mappings() -> [BibReport; 2] {
+        [
             BibReport {
                 protocol: Protocol::Udp,
                 inner: "[2001:db8::5]:1001".parse().unwrap(),
@@ -54,23 +54,44 @@ mod tests {
                 is_static: false,
                 sessions: 12,
             },
-        ]);
-
-        insta::assert_snapshot!(page);
+        ]
     }
 
-    #[test]
-    fn a_list_of_sessions() {
-        let page = render_sessions(&[SessionReport {
+    fn sessions() -> [SessionReport; 2] {
+        let tcp = SessionReport {
             protocol: Protocol::Tcp,
             inner: "[2001:db8::5]:40000".parse().unwrap(),
             outer: "192.0.2.2:40001".parse().unwrap(),
             remote: "203.0.112.80:443".parse().unwrap(),
+            pool6: Some("64:ff9b::/96".parse().unwrap()),
             state: Some("established".to_owned()),
             expires_in_secs: 7_440,
-        }]);
+        };
+        let udp = SessionReport {
+            protocol: Protocol::Udp,
+            inner: "198.18.0.2:5353".parse().unwrap(),
+            pool6: None,
+            state: None,
+            expires_in_secs: 300,
+            ..tcp.clone()
+        };
+        [tcp, udp]
+    }
 
-        insta::assert_snapshot!(page);
+    #[test]
+    fn a_list_of_mappings() {
+        insta::assert_snapshot!(render_bib(&mappings()));
+    }
+
+    #[test]
+    fn a_list_of_sessions() {
+        insta::assert_snapshot!(render_sessions(&sessions()));
+    }
+
+    /// Scripts read it: a field may come, none may change (docs/operations.md).
+    #[test]
+    fn lists_for_scripts() {
+        insta::assert_snapshot!(super::super::render_json(&(mappings(), sessions())));
     }
 
     #[test]

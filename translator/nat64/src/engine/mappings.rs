@@ -41,7 +41,7 @@ impl Engine {
 
     /// The session tables, in no particular order.
     pub fn sessions(&self, now: Instant) -> impl Iterator<Item = SessionView> + '_ {
-        self.state.session_views(self.clock.peek(now))
+        self.state.session_views(self.clock.peek(now), &self.policy.prefixes)
     }
 
     /// The next thing that happened to the BIBs, if [`Config::event_log`](crate::Config::event_log) is on.

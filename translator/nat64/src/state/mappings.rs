@@ -3,6 +3,7 @@
 use super::State;
 use crate::bib::{BibEntry, BibIndex};
 use crate::mapping::{BibView, MappingError, Removed, SessionView, StaticMapping};
+use crate::prefixes::Prefixes;
 use crate::tcp::TcpState;
 use crate::timers::Tick;
 use crate::tuple::{Inner, Outer, Protocol};
@@ -92,7 +93,11 @@ impl State {
     }
 
     /// The session tables.
-    pub(crate) fn session_views(&self, now: Tick) -> impl Iterator<Item = SessionView> + '_ {
+    pub(crate) fn session_views<'s>(
+        &'s self,
+        now: Tick,
+        prefixes: &'s Prefixes,
+    ) -> impl Iterator<Item = SessionView> + 's {
         Protocol::ALL.into_iter().flat_map(move |protocol| {
             let tables = &self.tables[protocol as usize];
             tables.sessions.places().filter_map(|place| tables.sessions.at(place)).map(move |session| {
@@ -102,6 +107,7 @@ impl State {
                     inner: entry.inner.into(),
                     outer: entry.outer.into(),
                     remote: session.remote.into(),
+                    pool6: entry.inner.ipv4().is_none().then(|| prefixes.at(session.prefix)),
                     state: (session.tcp != TcpState::Closed).then_some(session.tcp),
                     expires_in: now.until(session.expires.tick()),
                 }

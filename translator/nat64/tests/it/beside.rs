@@ -225,7 +225,10 @@ fn check_tables(lab: &Lab, model: &Model) {
     let bib = sorted(bib);
     assert_eq!(bib, model.bib());
     let sessions = lab.engine.sessions(lab.now);
-    let sessions = sessions.map(|row| (row.protocol, row.inner, row.outer, row.remote, row.state, row.expires_in));
+    let sessions = sessions.map(|row| {
+        let prefix = row.pool6.map(|pool6| pool6.to_string());
+        (row.protocol, row.inner, row.outer, row.remote, prefix, row.state, row.expires_in)
+    });
     assert_eq!(sorted(sessions), model.sessions());
     // A session that was in use meanwhile is looked at before it expires, one that has got a shorter lifetime at once.
     let (due, expires) = (lab.engine.poll_timeout(), model.next_expiry().map(|expires| expires.max(lab.now)));

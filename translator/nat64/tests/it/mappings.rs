@@ -164,6 +164,7 @@ fn sessions_show_who_speaks_to_whom_and_for_how_long() {
     assert_eq!((tcp.state, tcp.expires_in), (Some(TcpState::V6Init), Duration::from_secs(240 - 41)));
     assert_eq!((udp.inner, udp.remote.to_string().as_str(), udp.state), (at(PEER), DNS, None));
     assert_eq!(udp.expires_in, Duration::from_secs(299));
+    assert_eq!((tcp.pool6.map(|pool6| pool6.to_string()).as_deref(), udp.pool6), (Some("64:ff9b::/96"), None));
 }
 
 #[test]

@@ -52,7 +52,8 @@ pub(crate) enum Fate {
 
 /// A row of the tables: what they hold can be compared as sorted lists of these.
 pub(crate) type BibRow = (Protocol, SocketAddr, SocketAddrV4, bool, u32);
-pub(crate) type SessionRow = (Protocol, SocketAddr, SocketAddrV4, SocketAddrV4, Option<TcpState>, Duration);
+pub(crate) type SessionRow =
+    (Protocol, SocketAddr, SocketAddrV4, SocketAddrV4, Option<String>, Option<TcpState>, Duration);
 
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -381,7 +382,8 @@ impl Model {
             let is_its = |entry: &&Entry| (entry.protocol, entry.inner) == (session.protocol, session.inner);
             let outer = self.bib.iter().find(is_its).expect("every session has a BIB entry").outer;
             let left = session.expires - self.now;
-            (session.protocol, session.inner, outer, session.remote, session.state, left)
+            let prefix = session.inner.is_ipv6().then(|| session.prefix.to_string());
+            (session.protocol, session.inner, outer, session.remote, prefix, session.state, left)
         };
         sorted(self.sessions.iter().map(row))
     }
