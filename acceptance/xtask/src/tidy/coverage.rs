@@ -1,4 +1,5 @@
-//! `docs/rfc-coverage.md` says where each normative sentence of an RFC is met, and which test shows it; this keeps it true.
+//! `docs/rfc-coverage.md` says where each normative sentence of an RFC is met, and which test shows it, and
+//! `docs/dns64-requirements.md` the same of what a DNS64 has to do; this keeps them true.
 //!
 //! A row is `| id | sentence | where | test |`. The third and fourth cells hold a path and the name of a function in it;
 //! or the fourth is empty, and the third says why there is nothing to show.
@@ -9,20 +10,22 @@ use std::path::Path;
 use super::Finding;
 use super::files::SourceFile;
 
-const PAGE: &str = "docs/rfc-coverage.md";
+const PAGES: [&str; 2] = ["docs/rfc-coverage.md", "docs/dns64-requirements.md"];
 /// How a row begins that shows nothing.
 const REASONS: [&str; 2] = ["not applicable: ", "not met: "];
 
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
-    let Some(page) = files.iter().find(|file| file.path == Path::new(PAGE)) else {
-        return vec![Finding::new(PAGE, 1, "the page is missing")];
-    };
     let code: BTreeMap<&Path, &str> = files.iter().map(|file| (file.path.as_path(), file.text.as_str())).collect();
-    Checker { code, findings: Vec::new(), section: None, last: None }.run(&page.text)
+    let of_page = |page: &'static str| match code.get(Path::new(page)) {
+        Some(text) => Checker { page, code: &code, findings: Vec::new(), section: None, last: None }.run(text),
+        None => vec![Finding::new(page, 1, "the page is missing")],
+    };
+    PAGES.into_iter().flat_map(of_page).collect()
 }
 
-/// A heading `## RFC 7915: 65 sentences`, and the rows seen below it.
+/// A heading `## RFC 7915: 65 sentences` or `## R: 58 requirements`, and the rows seen below it.
 struct Section {
+    /// What the ids below it begin with.
     rfc: String,
     claimed: usize,
     rows: usize,
@@ -30,7 +33,8 @@ struct Section {
 }
 
 struct Checker<'f> {
-    code: BTreeMap<&'f Path, &'f str>,
+    page: &'static str,
+    code: &'f BTreeMap<&'f Path, &'f str>,
     findings: Vec<Finding>,
     section: Option<Section>,
     last: Option<Id>,
@@ -44,7 +48,7 @@ impl Checker<'_> {
                 self.section = section(heading, number);
                 self.last = None;
                 if self.section.is_none() {
-                    self.say(number, "a section is called `## RFC N: COUNT sentences`");
+                    self.say(number, "a section is called `## RFC N: COUNT sentences` or `## R: COUNT requirements`");
                 }
             } else if is_row(line) {
                 self.row(number, line);
@@ -58,7 +62,7 @@ impl Checker<'_> {
         if let Some(Section { rfc, claimed, rows, line }) = self.section.take()
             && claimed != rows
         {
-            self.say(line, &format!("RFC {rfc} has {claimed} sentences, but {rows} rows"));
+            self.say(line, &format!("{rfc} is said to have {claimed} sentences, but has {rows} rows"));
         }
     }
 
@@ -113,11 +117,11 @@ impl Checker<'_> {
     }
 
     fn say(&mut self, line: usize, message: &str) {
-        self.findings.push(Finding::new(PAGE, line, message));
+        self.findings.push(Finding::new(self.page, line, message));
     }
 }
 
-/// Ids count up: `7915-4.1-3` is the third sentence of section 4.1.
+/// Ids count up: `7915-4.1-3` is the third sentence of section 4.1, `R3` the third requirement.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id {
     rfc: String,
@@ -127,6 +131,9 @@ struct Id {
 
 impl Id {
     fn parse(text: &str) -> Option<Self> {
+        if let Some(number) = text.strip_prefix('R') {
+            return Some(Self { rfc: "R".to_owned(), section: Vec::new(), sentence: number.parse().ok()? });
+        }
         let parts: Vec<_> = text.split('-').collect();
         let &[rfc, section, sentence] = parts.as_slice() else { return None };
         let section = section.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
@@ -135,7 +142,10 @@ impl Id {
 }
 
 fn section(heading: &str, line: usize) -> Option<Section> {
-    let (rfc, count) = heading.strip_prefix("RFC ")?.strip_suffix(" sentences")?.split_once(": ")?;
+    let (rfc, count) = match heading.strip_prefix("RFC ") {
+        Some(rfc) => rfc.strip_suffix(" sentences")?.split_once(": ")?,
+        None => ("R", heading.strip_prefix("R: ")?.strip_suffix(" requirements")?),
+    };
     Some(Section { rfc: rfc.to_owned(), claimed: count.parse().ok()?, rows: 0, line })
 }
 
@@ -161,6 +171,10 @@ mod tests {
             file(
                 "docs/rfc-coverage.md",
                 &format!("## RFC 7915: 1 sentences\n\n| id | s | w | t |\n|---|---|---|---|\n{rows}"),
+            ),
+            file(
+                "docs/dns64-requirements.md",
+                "## R: 2 requirements\n| R9 | x | not met: no |  |\n| R10 | x | not met: no |  |\n",
             ),
             file("src/a.rs", "pub(crate) const fn here<T>(x: T) {}\n"),
             file("tests/b.rs", "fn shown() {\n"),
@@ -202,11 +216,12 @@ mod tests {
 
         check_page(
             &[row("7915-4.10-1"), row("7915-4.2-1")].concat(),
-            &["7915-4.2-1 is there twice, or out of order", "RFC 7915 has 1 sentences, but 2 rows"],
+            &["7915-4.2-1 is there twice, or out of order", "7915 is said to have 1 sentences, but has 2 rows"],
         );
         check_page(&row("6146-3-1"), &["6146-3-1 stands below another RFC"]);
         check_page(&row("7915-4"), &["7915-4 is no id like 7915-4.1-3"]);
-        check_page("", &["RFC 7915 has 1 sentences, but 0 rows"]);
+        check_page(&row("R1"), &["R1 stands below another RFC"]);
+        check_page("", &["7915 is said to have 1 sentences, but has 0 rows"]);
     }
 
     #[test]

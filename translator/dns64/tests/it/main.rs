@@ -4,6 +4,8 @@
 
 mod cases;
 mod health;
+mod requirements;
 mod resolver;
 mod rules;
 mod text;
+mod validation;

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::resolver::{Asked, Rcode_, Resolver, Script};
 use crate::text::{name, record, rtype};
 
-const SOA: &str = "example. 1200 SOA ns1.example. h.example. 1 7200 900 604800 1200";
+pub(crate) const SOA: &str = "example. 1200 SOA ns1.example. h.example. 1 7200 900 604800 1200";
 
 /// A resolver whose upstream says `answers` to questions for the name and type in front.
-fn resolver(policy: Value, entries: &[(&str, &str, &[&str], &[&str])]) -> Resolver {
+pub(crate) fn resolver(policy: Value, entries: &[(&str, &str, &[&str], &[&str])]) -> Resolver {
     let mut resolver = Resolver::new(Policy::parse(&policy).unwrap());
     for (owner, kind, answers, authority) in entries {
         let records = |texts: &[&str]| texts.iter().map(|text| record(text)).collect();
@@ -19,11 +19,11 @@ fn resolver(policy: Value, entries: &[(&str, &str, &[&str], &[&str])]) -> Resolv
     resolver
 }
 
-fn ask(resolver: &mut Resolver, asked: &Asked) -> Message {
+pub(crate) fn ask(resolver: &mut Resolver, asked: &Asked) -> Message {
     Message::parse(&resolver.ask(asked)).unwrap()
 }
 
-fn aaaa(text: &str) -> Asked {
+pub(crate) fn aaaa(text: &str) -> Asked {
     Asked::new(name(text), RecordType::AAAA)
 }
 
