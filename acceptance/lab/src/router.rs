@@ -6,7 +6,6 @@
 //! The kernel does everything but the translation. No tunnels, no terraform, no masquerading: the server routes pool4 to
 //! the router.
 
-use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::directory::Directory;
-use crate::{Host, Process, Translator, wait, web};
+use crate::{Host, Process, Translator, site, wait, web};
 
 /// The client's address; it has no IPv4.
 pub const CLIENT: &str = "2001:db8::5";
@@ -173,16 +172,5 @@ pub fn ping(host: &Host, options: &[&str]) -> Result<String> {
 /// # Panics
 /// With the test's error or panic.
 pub fn on_router(test: impl FnOnce(&mut Router) -> Result<()>) {
-    let mut router = Router::start().unwrap_or_else(|error| panic!("{error:?}"));
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| test(&mut router)));
-    if !matches!(outcome, Ok(Ok(()))) {
-        eprintln!("{}", router.report());
-    }
-    // Torn down before the error is told: it is the last thing to read.
-    drop(router);
-    match outcome {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => panic!("{error:?}"),
-        Err(panic) => panic::resume_unwind(panic),
-    }
+    site::run(Router::start(), test, Router::report);
 }

@@ -163,13 +163,21 @@ impl Site {
 /// # Panics
 /// With the test's error or panic.
 pub fn on_site(test: impl FnOnce(&mut Site) -> Result<()>) {
-    let mut site = Site::start().unwrap_or_else(|error| panic!("{error:?}"));
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| test(&mut site)));
+    run(Site::start(), test, Site::report);
+}
+
+/// Runs a test on what it needs; when it fails, prints the report first.
+///
+/// # Panics
+/// With the error of the start, or with the test's error or panic.
+pub(crate) fn run<T>(started: Result<T>, test: impl FnOnce(&mut T) -> Result<()>, report: impl FnOnce(&T) -> String) {
+    let mut place = started.unwrap_or_else(|error| panic!("{error:?}"));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| test(&mut place)));
     if !matches!(outcome, Ok(Ok(()))) {
-        eprintln!("{}", site.report());
+        eprintln!("{}", report(&place));
     }
     // Torn down before the error is told: it is the last thing to read.
-    drop(site);
+    drop(place);
     match outcome {
         Ok(Ok(())) => {}
         Ok(Err(error)) => panic!("{error:?}"),

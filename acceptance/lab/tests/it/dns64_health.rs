@@ -32,13 +32,10 @@ fn an_unhealthy_prefix_leaves_the_answers_and_comes_back() {
     for address in THROUGH {
         route(&host, "add", address).unwrap();
     }
-    let mut resolver = host.command(translator).arg("dns64").arg("--config").arg(&config).spawn().unwrap();
+    let words = [translator.as_os_str(), "dns64".as_ref(), "--config".as_ref(), config.as_os_str()];
+    let resolver = host.spawn("resolver", &words).unwrap();
 
-    let outcome = story(&host);
-
-    resolver.kill().unwrap();
-    resolver.wait().unwrap();
-    outcome.unwrap();
+    story(&host).unwrap_or_else(|error| panic!("{error:#}\n{}", resolver.log()));
 }
 
 fn story(host: &Host) -> Result<()> {
