@@ -1,11 +1,13 @@
 //! What a server is told: the user data of its first boot, or the WireGuard configuration for one that runs already.
 //!
-//! Invariant: the same [`Server`] renders to the same bytes in every build of one render format. A changed `user_data`
-//! makes Terraform replace the server, so whoever changes a rendered byte must add a render format and keep the old
-//! one.
+//! Invariant: the same [`Server`] and [`FirstBoot`] render to the same bytes in every build of one [`Format`]. A changed
+//! `user_data` makes Terraform replace the server, so whoever changes a rendered byte must add a render format and keep the
+//! old one.
 
 #![forbid(unsafe_code)]
 
+mod envelope;
+mod extra;
 mod member;
 mod template;
 mod user_data;
@@ -16,8 +18,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use contract::{Name, Pool6, PrivateKey, PublicKey};
 
+pub use extra::ExtraError;
 pub use member::{Members, member_user_data};
-pub use user_data::{MAX_USER_DATA_BYTES, RENDER_FORMAT, user_data};
+pub use user_data::{MAX_USER_DATA_BYTES, check, user_data};
 pub use wireguard_config::wireguard_config;
 
 /// 1500, less 48 for IPv6 and UDP and 32 for WireGuard, less 8 for a home line's PPPoE. A constant, because it is part
@@ -45,6 +48,64 @@ pub struct Server<'a> {
     pub address4: Ipv4Addr,
     /// Who resolves names.
     pub dns: Dns,
+}
+
+/// What a server's first boot is made of besides the server itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FirstBoot<'a> {
+    /// How it is rendered.
+    pub format: Format,
+    /// The user's own user data, of whatever kind cloud-init takes.
+    pub extra: Option<&'a str>,
+    /// Whether only root may ask the metadata service, which tells the server's key.
+    pub metadata_guard: bool,
+    /// Whether Docker is configured for containers that prefer native IPv6, unless it is configured already.
+    pub docker: bool,
+}
+
+impl FirstBoot<'_> {
+    /// The first format can do nothing of what is asked here.
+    fn supported(&self) -> Result<(), RenderError> {
+        let asked = [
+            ("extra_user_data", self.extra.is_some()),
+            ("metadata_guard", self.metadata_guard),
+            ("docker", self.docker),
+        ];
+        match asked.into_iter().find(|(_, asked)| *asked) {
+            Some((attribute, _)) if self.format == Format::V1 => Err(RenderError::NeedsNewerFormat { attribute }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// A way to render user data. Servers keep the one they were created with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// Plain text, without anything of the user's.
+    V1,
+    /// Compressed, with the user's own user data beside ours.
+    #[default]
+    V2,
+}
+
+impl Format {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+
+    /// The format of a number that [`Format::number`] gave.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.number() == number)
+    }
+
+    /// What stands for it in a configuration.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
 }
 
 /// Whose DNS64 the server asks.
@@ -80,6 +141,15 @@ impl Server<'_> {
         self.dns.resolvers(self.address6)
     }
 
+    /// For containers, as elements of a JSON list: reached over IPv4, because their network may have nothing else. What
+    /// they answer needs no DNS64, for containers have IPv4 through the tunnel.
+    fn resolvers_of_containers(&self) -> String {
+        match self.dns {
+            Dns::Public => "\"1.1.1.1\",\"8.8.8.8\"".to_owned(),
+            Dns::Gateway => format!("\"{}\"", self.address4),
+        }
+    }
+
     /// The gateway's name as one line of ASCII, whatever it is.
     fn gateway_label(&self) -> impl fmt::Display {
         self.gateway_name.escape_default()
@@ -97,10 +167,27 @@ pub enum RenderError {
     },
     /// More than Hetzner takes.
     #[error(
-        "user data of {bytes} bytes exceeds the {MAX_USER_DATA_BYTES} that Hetzner takes; shorten the gateway's name"
+        "user data would be {bytes} bytes, and Hetzner takes {MAX_USER_DATA_BYTES}: {own_bytes} are ours, {} come of the \
+         {extra_bytes} bytes of extra_user_data; shorten it, or let it fetch the rest (#include)",
+        bytes - own_bytes
     )]
     TooLarge {
         /// The size.
         bytes: usize,
+        /// The size without the user's own.
+        own_bytes: usize,
+        /// The user's own as it was given.
+        extra_bytes: usize,
+    },
+    /// The user's own user data cannot ride along.
+    #[error("extra_user_data {0}")]
+    Extra(#[from] ExtraError),
+    /// The first format cannot do this.
+    #[error(
+        "{attribute} needs render_format = 2; a changed render_format changes user_data, which replaces the server"
+    )]
+    NeedsNewerFormat {
+        /// What asks for it.
+        attribute: &'static str,
     },
 }

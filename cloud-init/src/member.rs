@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 use contract::{GroupSecret, MemberAddresses, Name, Pool6, PublicKey};
 use zeroize::Zeroizing;
 
-use crate::user_data::{Script, enveloped, id_of};
+use crate::user_data::{Script, V1, enveloped, id_of};
 use crate::{Dns, RenderError, template};
 
 const BOOTHOOK: &str = include_str!("server/member.sh");
@@ -53,8 +53,10 @@ pub fn member_user_data(members: &Members<'_>) -> Result<Zeroizing<String>, Rend
         pool6: members.pool6,
         address6: members.address6,
         resolvers: &members.dns.resolvers(members.address6),
+        guard: "",
+        docker: "",
     }
-    .render();
+    .render(&V1);
     // Its own identity for every instance: what was installed for another is installed anew.
     let boothook = format!("ID={}-@instance@\n{}", id_of(&script), script.trim_end());
     let (secret, count) = (members.secret.to_base64(), members.addresses.count.to_string());
@@ -68,5 +70,5 @@ pub fn member_user_data(members: &Members<'_>) -> Result<Zeroizing<String>, Rend
     ];
     let mut output = Zeroizing::new(String::with_capacity(crate::MAX_USER_DATA_BYTES));
     template::render(&template::without_comments(BOOTHOOK), &values, &mut output);
-    enveloped(&output, members.gateway_name)
+    enveloped(&output)
 }

@@ -1,41 +1,90 @@
-//! User data: a MIME multipart whose only part is a boothook, so that a user's own parts can stand beside it later.
+//! User data: a MIME multipart whose first part is ours, a boothook; the user's own stands beside it.
 //!
 //! A boothook is never merged with anything, runs before packages are installed and again at each boot, and needs no
 //! package: `ip` and Python's standard library configure the kernel's WireGuard.
 
 use std::net::Ipv6Addr;
 
-use contract::{INTERFACE, Pool6, PublicKey, WIREGUARD_PORT};
+use contract::{INTERFACE, Name, Pool6, PrivateKey, PublicKey, WIREGUARD_PORT};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{Dns, MTU_BYTES, RenderError, Server, template};
+use crate::{Dns, FirstBoot, Format, MTU_BYTES, RenderError, Server, envelope, extra, template};
 
 /// What Hetzner's API takes when a server is created.
 pub const MAX_USER_DATA_BYTES: usize = 32 * 1024;
-/// Grows when rendered bytes change; servers keep the format they were created with.
-pub const RENDER_FORMAT: u32 = 1;
+/// How much a server's own values may compress better than those of another.
+const MARGIN_BYTES: usize = 128;
 
-const BOUNDARY: &str = "=-hetznat-1-=";
-const BOOTHOOK: &str = include_str!("server/boothook.sh");
-const FILES: [(&str, &str); 6] = [
-    ("wgset.py", include_str!("server/wgset.py")),
-    ("hetznat.sh", include_str!("server/hetznat.sh")),
-    ("hetznat.service", include_str!("server/hetznat.service")),
-    ("hetznat-wait.service", include_str!("server/hetznat-wait.service")),
-    ("hetznat-refresh.service", include_str!("server/hetznat-refresh.service")),
-    ("hetznat-refresh.timer", include_str!("server/hetznat-refresh.timer")),
-];
+/// What a format is made of: the script, and the files that are put into it.
+pub(crate) struct Sources {
+    boothook: &'static str,
+    files: &'static [(&'static str, &'static str)],
+}
 
-/// The user data for `server`, in [`RENDER_FORMAT`]. Contains the server's private key.
+macro_rules! sources {
+    ($format:literal, $($name:literal)*) => {
+        Sources {
+            boothook: include_str!(concat!("server/", $format, "/boothook.sh")),
+            files: &[$(($name, include_str!(concat!("server/", $format, "/", $name)))),*],
+        }
+    };
+}
+
+pub(crate) const V1: Sources = sources!("1", "wgset.py" "hetznat.sh" "hetznat.service" "hetznat-wait.service"
+    "hetznat-refresh.service" "hetznat-refresh.timer");
+const V2: Sources = sources!("2", "wg.py" "gateway.py" "hetznat.sh" "hetznat.service" "hetznat-wait.service"
+    "hetznat-watch.service" "hetznat-refresh.service" "hetznat-refresh.timer");
+
+/// The user data for `server`. Contains the server's private key.
 ///
 /// # Errors
-/// [`RenderError`] if public DNS64 cannot work with the gateway's prefix, or if the result is larger than Hetzner
-/// takes.
-pub fn user_data(server: &Server<'_>) -> Result<Zeroizing<String>, RenderError> {
+/// [`RenderError`] if public DNS64 cannot work with the gateway's prefix, if the user's own user data is nothing that
+/// cloud-init takes, or if the result is larger than Hetzner takes.
+pub fn user_data(server: &Server<'_>, boot: &FirstBoot<'_>) -> Result<Zeroizing<String>, RenderError> {
     if server.dns == Dns::Public && *server.pool6 != Pool6::default() {
         return Err(RenderError::PublicDnsNeedsWellKnownPrefix { pool6: *server.pool6 });
     }
+    limited(server, boot, MAX_USER_DATA_BYTES)
+}
+
+/// Whether the user data of any server can be rendered with this, before there is one.
+///
+/// # Errors
+/// As [`user_data`], at a size that is a little smaller: whatever passes here will render.
+pub fn check(boot: &FirstBoot<'_>) -> Result<(), RenderError> {
+    if boot.extra.is_none() {
+        return boot.supported();
+    }
+    // No server's values compress worse than these.
+    let random = |label: &str| -> [u8; 32] { Sha256::digest(label).into() };
+    let letters = format!("{:x}{:x}", Sha256::digest("name"), Sha256::digest("gateway"));
+    let name: Name = letters[..63].parse().expect("hexadecimal digits are a name");
+    let server = Server {
+        name: &name,
+        gateway_name: &letters[64..127],
+        private_key: &PrivateKey::from_random(random("private")),
+        ipv4: [198, 18, 253, 254].into(),
+        gateway_public_key: PrivateKey::from_random(random("public")).public_key(),
+        pool6: &Pool6::default(),
+        address6: u128::from_be_bytes(random("address")[..16].try_into().expect("16 of 32 bytes")).into(),
+        address4: [198, 18, 0, 1].into(),
+        dns: Dns::Public,
+    };
+    limited(&server, boot, MAX_USER_DATA_BYTES - MARGIN_BYTES).map(drop)
+}
+
+fn limited(server: &Server<'_>, boot: &FirstBoot<'_>, limit_bytes: usize) -> Result<Zeroizing<String>, RenderError> {
+    let output = render(server, boot)?;
+    if output.len() <= limit_bytes {
+        return Ok(output);
+    }
+    let own_bytes = render(server, &FirstBoot { extra: None, ..*boot })?.len();
+    Err(RenderError::TooLarge { bytes: output.len(), own_bytes, extra_bytes: boot.extra.map_or(0, str::len) })
+}
+
+fn render(server: &Server<'_>, boot: &FirstBoot<'_>) -> Result<Zeroizing<String>, RenderError> {
+    boot.supported()?;
     let script = Script {
         name: server.name.as_ref(),
         gateway: &server.gateway_label().to_string(),
@@ -45,35 +94,60 @@ pub fn user_data(server: &Server<'_>) -> Result<Zeroizing<String>, RenderError> 
         pool6: server.pool6,
         address6: server.address6,
         resolvers: &server.resolvers(),
+        guard: if boot.metadata_guard { "yes" } else { "" },
+        docker: &if boot.docker { server.resolvers_of_containers() } else { String::new() },
+    };
+    match boot.format {
+        Format::V1 => Ok(message(Format::V1, &script.identified(&V1), None)),
+        Format::V2 => {
+            let extra = boot.extra.map(extra::part).transpose()?.flatten();
+            Ok(envelope::wrap(&message(Format::V2, &script.identified(&V2), extra.as_deref())))
+        }
     }
-    .render();
-    // The identity of everything below it: the same user data on a rebuilt server installs, a reboot does not.
-    let mut identified = secret_buffer(server.gateway_name);
-    identified.push_str(&format!("ID={}\n", id_of(&script)));
-    identified.push_str(&script);
-    enveloped(&identified, server.gateway_name)
+}
+
+/// The MIME message, in the first format, whose only part is this script, as a boothook.
+pub(crate) fn enveloped(script: &str) -> Result<Zeroizing<String>, RenderError> {
+    let output = message(Format::V1, script, None);
+    let bytes = output.len();
+    if bytes > MAX_USER_DATA_BYTES {
+        return Err(RenderError::TooLarge { bytes, own_bytes: bytes, extra_bytes: 0 });
+    }
+    Ok(output)
+}
+
+/// The MIME message: our part, then the user's.
+fn message(format: Format, script: &str, extra: Option<&str>) -> Zeroizing<String> {
+    let (boundary, number) = (boundary(format, extra.unwrap_or_default()), format.number());
+    let mut output = secret_buffer(script.len() + extra.map_or(0, str::len));
+    output.push_str(&format!(
+        "Content-Type: multipart/mixed; boundary=\"{boundary}\"\nMIME-Version: 1.0\n\n\
+         --{boundary}\nContent-Type: text/cloud-boothook; charset=\"us-ascii\"\nMIME-Version: 1.0\n\
+         Content-Transfer-Encoding: 7bit\nContent-Disposition: attachment; filename=\"hetznat\"\n\n\
+         #cloud-boothook\n#!/bin/sh\n# hetznat: first boot, render format {number}\n"
+    ));
+    output.push_str(script);
+    if let Some(extra) = extra {
+        output.push_str(&format!("\n--{boundary}\n"));
+        output.push_str(extra);
+    }
+    output.push_str(&format!("\n--{boundary}--\n"));
+    output
+}
+
+/// A line that does not occur in the user's part. Ours has none that begins like it.
+fn boundary(format: Format, extra: &str) -> String {
+    let number = format.number();
+    let mut boundary = format!("=-hetznat-{number}-=");
+    while extra.contains(&boundary) {
+        boundary.push('=');
+    }
+    boundary
 }
 
 /// What tells one script from every other.
 pub(crate) fn id_of(script: &str) -> String {
     format!("{:.16}", format!("{:x}", Sha256::digest(script.as_bytes())))
-}
-
-/// The MIME message whose only part is this script, as a boothook.
-pub(crate) fn enveloped(script: &str, gateway_name: &str) -> Result<Zeroizing<String>, RenderError> {
-    let mut output = secret_buffer(gateway_name);
-    output.push_str(&format!(
-        "Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n\
-         --{BOUNDARY}\nContent-Type: text/cloud-boothook; charset=\"us-ascii\"\nMIME-Version: 1.0\n\
-         Content-Transfer-Encoding: 7bit\nContent-Disposition: attachment; filename=\"hetznat\"\n\n\
-         #cloud-boothook\n#!/bin/sh\n# hetznat: first boot, render format {RENDER_FORMAT}\n"
-    ));
-    output.push_str(script);
-    output.push_str(&format!("\n--{BOUNDARY}--\n"));
-    if output.len() > MAX_USER_DATA_BYTES {
-        return Err(RenderError::TooLarge { bytes: output.len() });
-    }
-    Ok(output)
 }
 
 /// What a server runs at its first boot, with the texts that stand in it.
@@ -87,12 +161,27 @@ pub(crate) struct Script<'a> {
     pub(crate) pool6: &'a Pool6,
     pub(crate) address6: Ipv6Addr,
     pub(crate) resolvers: &'a str,
+    /// Empty, or anything.
+    pub(crate) guard: &'a str,
+    /// Empty, or resolvers as elements of a JSON list.
+    pub(crate) docker: &'a str,
 }
 
 impl Script<'_> {
-    pub(crate) fn render(&self) -> Zeroizing<String> {
+    /// Behind the identity of everything in it: the same user data on a rebuilt server installs, a reboot does not.
+    fn identified(&self, sources: &Sources) -> Zeroizing<String> {
+        let script = self.render(sources);
+        let mut identified = secret_buffer(script.len());
+        identified.push_str(&format!("ID={}\n", id_of(&script)));
+        identified.push_str(&script);
+        identified
+    }
+
+    pub(crate) fn render(&self, sources: &Sources) -> Zeroizing<String> {
         // The template ends the last line, so that it is a shell script itself.
-        let files = FILES.map(|(name, content)| (name, template::without_comments(content).trim_end().to_owned()));
+        let file =
+            |(name, content): &(&'static str, &str)| (*name, template::without_comments(content).trim_end().to_owned());
+        let files: Vec<_> = sources.files.iter().map(file).collect();
         let values = [
             ("interface", INTERFACE.to_owned()),
             ("port", WIREGUARD_PORT.to_string()),
@@ -107,17 +196,19 @@ impl Script<'_> {
             ("gateway", self.gateway),
             ("ipv4", self.ipv4),
             ("dns", self.resolvers),
+            ("guard", self.guard),
+            ("docker", self.docker),
         ];
         let values: Vec<(&str, &str)> =
             given.into_iter().chain(values.iter().chain(&files).map(|(key, value)| (*key, value.as_str()))).collect();
 
-        let mut output = secret_buffer(self.gateway);
-        template::render(&template::without_comments(BOOTHOOK), &values, &mut output);
+        let mut output = secret_buffer(10 * self.gateway.len());
+        template::render(&template::without_comments(sources.boothook), &values, &mut output);
         output
     }
 }
 
 /// Large enough never to be moved: growing would leave a copy of the key behind.
-fn secret_buffer(gateway_name: &str) -> Zeroizing<String> {
-    Zeroizing::new(String::with_capacity(MAX_USER_DATA_BYTES + 10 * gateway_name.len()))
+fn secret_buffer(more_bytes: usize) -> Zeroizing<String> {
+    Zeroizing::new(String::with_capacity(MAX_USER_DATA_BYTES + more_bytes))
 }

@@ -16,6 +16,10 @@ use crate::attributes::{Dns, Endpoint, Link, Prefix, Rotate};
 use crate::entry::Owner;
 use crate::provider::Client;
 
+/// What is in `user_data`.
+const FIRST_BOOT: [&str; 8] =
+    ["rotate", "gateway", "ipv4", "dns", "extra_user_data", "metadata_guard", "docker", "render_format"];
+
 model! {
     /// One IPv6-only server that reaches IPv4 through a gateway.
     pub(crate) struct Peer {
@@ -33,6 +37,15 @@ model! {
         ipv4: Spelled<Ipv4Addr> = optional().or_computed(),
         /// Who resolves names for the server: `public` DNS64 over native IPv6, or the `gateway`.
         dns: Spelled<Dns> = optional().default("public"),
+        /// The server's own user data, of any kind that cloud-init takes: text, MIME, gzip, base64. `user_data` carries both.
+        extra_user_data: String = optional(),
+        /// Whether only root on the server may ask Hetzner's metadata service, which tells `user_data` and with it the key.
+        metadata_guard: bool = optional(),
+        /// Whether Docker on the server is configured, unless it is already: containers prefer native IPv6.
+        docker: bool = optional(),
+        /// How `user_data` is rendered: 1 is plain text without `extra_user_data`, 2 is compressed. Default: the newest, which
+        /// stays for the peer's whole life.
+        render_format: u16 = optional().or_computed(),
         /// Any values. A change draws new keys, which changes `user_data`.
         rotate: Rotate = optional(),
         /// The gateway's id and the name: `home/web`.
@@ -42,8 +55,8 @@ model! {
         /// The server's own key.
         private_key: Secret = computed().sensitive().renew_on(&["rotate"]),
         /// What makes a server reach IPv4 at its first boot: `user_data = hetznat_peer.web.user_data`. It changes only if the
-        /// keys, the addresses or `dns` do, for a `hcloud_server` is replaced when it changes.
-        user_data: Secret = computed().sensitive().renew_on(&["rotate", "gateway", "ipv4", "dns"]),
+        /// keys, the addresses, `dns`, `render_format` or what is asked of the first boot do: a `hcloud_server` is replaced then.
+        user_data: Secret = computed().sensitive().renew_on(&FIRST_BOOT),
         /// The same for a server that runs already: a configuration for `wg-quick`.
         wireguard_config: Secret = computed().sensitive().renew_on(&["rotate", "gateway", "ipv4", "dns"]),
         /// Labels for the server, by which it is found: `labels = hetznat_peer.web.labels`.

@@ -1,5 +1,6 @@
 //! A peer's entry in the document: written, superseded, removed, found again.
 
+use cloud_init::Format;
 use contract::{Document, Name};
 use ipnet::Ipv6Net;
 use tfplugin5::{Attr, Diagnostic, Diagnostics, Spelled};
@@ -95,6 +96,10 @@ impl Peer {
             prefix: found.prefix.map_or(Attr::Null, |prefix| Spelled::from(Prefix(prefix)).into()),
             ipv4: Spelled::from(found.ipv4).into(),
             dns: Spelled::from(Dns::Public).into(),
+            extra_user_data: Attr::Null,
+            metadata_guard: Attr::Null,
+            docker: Attr::Null,
+            render_format: Format::default().number().into(),
             rotate: Attr::Null,
             id: Attr::Null,
             public_key: Spelled::from(found.public_key).into(),

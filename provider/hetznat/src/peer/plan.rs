@@ -1,6 +1,6 @@
 //! What can be said of a peer before it is applied.
 
-use cloud_init::RenderError;
+use cloud_init::{FirstBoot, Format, RenderError};
 use contract::{GATEWAY_LABEL, PEER_LABEL, Pool6};
 use tfplugin5::{Attr, Diagnostic, PlanContext, Spelled};
 
@@ -18,8 +18,11 @@ impl Peer {
                 "prefix says who the server is, but no endpoint where; leave both out, and it is found by its labels";
             cx.diagnostics.push(Diagnostic::error(summary).at("prefix"));
         }
+        if cx.config.render_format.is_null() && self.render_format.is_unknown() {
+            self.render_format = Format::default().number().into();
+        }
         self.name_it();
-        if let Some(diagnostic) = self.resolver_problem() {
+        for diagnostic in self.resolver_problem().into_iter().chain(self.first_boot_problem()) {
             cx.diagnostics.push(diagnostic);
         }
     }
@@ -44,6 +47,40 @@ impl Peer {
         let pool6 = **self.gateway.known()?.pool6.known()?;
         let wrong = **self.dns.known()? == Dns::Public && pool6 != Pool6::default();
         wrong.then(|| Diagnostic::error(RenderError::PublicDnsNeedsWellKnownPrefix { pool6 }.to_string()).at("dns"))
+    }
+
+    /// A server that cannot be told what its author wants had better not be made.
+    fn first_boot_problem(&self) -> Option<Diagnostic> {
+        if self.extra_user_data.is_unknown() || self.render_format.is_unknown() {
+            return None;
+        }
+        let boot = match self.first_boot() {
+            Ok(boot) => boot,
+            Err(diagnostic) => return Some(diagnostic),
+        };
+        let error = cloud_init::check(&boot).err()?;
+        let attribute =
+            if let RenderError::NeedsNewerFormat { attribute } = error { attribute } else { "extra_user_data" };
+        Some(Diagnostic::error(error.to_string()).at(attribute))
+    }
+
+    /// What the author asks of the first boot. A peer without a format is older than formats are.
+    pub(super) fn first_boot(&self) -> Result<FirstBoot<'_>, Diagnostic> {
+        let unknown = |number: &u16| {
+            let known = Format::ALL.map(|format| format.number().to_string()).join(" or ");
+            Diagnostic::error(format!("render_format must be {known} (got {number})")).at("render_format")
+        };
+        let format = match self.render_format.known() {
+            Some(number) => Format::from_number(*number).ok_or_else(|| unknown(number))?,
+            None => Format::V1,
+        };
+        let is_set = |flag: &Attr<bool>| flag.known().copied().unwrap_or_default();
+        Ok(FirstBoot {
+            format,
+            extra: self.extra_user_data.known().map(String::as_str),
+            metadata_guard: is_set(&self.metadata_guard),
+            docker: is_set(&self.docker),
+        })
     }
 }
 

@@ -38,6 +38,28 @@ fn a_prefix_of_the_wrong_length() {
 }
 
 #[test]
+fn user_data_that_cloud_init_would_ignore() {
+    refused(
+        "name     = \"web\"",
+        "name     = \"web\"\n  extra_user_data = \"packages: []\"",
+        &[
+            "extra_user_data begins with \"packages: []\", which cloud-init ignores",
+            "extra_user_data = \"packages: []\"",
+        ],
+    );
+}
+
+#[test]
+fn user_data_that_is_too_large() {
+    let noise = "join(\"\", [for i in range(700) : sha256(i)])";
+    refused(
+        "name     = \"web\"",
+        &format!("name     = \"web\"\n  extra_user_data = format(\"#!/bin/sh\\n# %s\", {noise})"),
+        &["bytes, and Hetzner takes 32768", "come of the 44812 bytes of extra_user_data; shorten it"],
+    );
+}
+
+#[test]
 fn a_key_that_is_none() {
     refused(
         "name = \"home\"",

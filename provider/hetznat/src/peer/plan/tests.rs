@@ -45,6 +45,10 @@ fn only_keys_addresses_and_dns_change_the_user_data() {
     assert!(renews("dns", "gateway".into()));
     assert!(renews("rotate", object([("quarter", "2026-Q4".into())])));
     assert!(renews("gateway", link("home", Value::Unknown)));
+    assert!(renews("extra_user_data", "#!/bin/sh\n".into()));
+    assert!(renews("render_format", 1.into()));
+    assert!(renews("metadata_guard", true.into()));
+    assert!(renews("docker", true.into()));
 }
 
 #[test]
@@ -74,6 +78,40 @@ fn public_resolvers_and_a_prefix_of_ones_own_do_not_go_together() {
     let planned = plan::<Peer>(&Value::Null, &with(config(), "gateway", gateway), b"").unwrap();
 
     assert_eq!(planned.diagnostics.0[0].path, Some(Path::attribute("dns")));
+}
+
+#[test]
+fn a_peer_keeps_the_format_it_was_made_with_until_it_is_told_otherwise() {
+    let planned = |prior: &Value, config: &Value| plan::<Peer>(prior, config, b"").unwrap().value;
+    let format = |value: &Value| value.attribute("render_format").clone();
+    assert_eq!(format(&planned(&Value::Null, &config())), 2.into(), "a new peer gets the newest");
+
+    for old in [Value::Null, 1.into()] {
+        let before = with(state(), "render_format", old);
+        assert_eq!(planned(&before, &config()), before, "nothing changes by itself");
+        let opted_in = planned(&before, &with(config(), "render_format", 2.into()));
+        assert_eq!(*opted_in.attribute("user_data"), Value::Unknown);
+    }
+}
+
+#[test]
+fn a_first_boot_that_cannot_be_is_an_error_at_its_attribute() {
+    let complaint = |attribute: &str, config: Value| {
+        let planned = plan::<Peer>(&Value::Null, &config, b"").unwrap();
+        assert_eq!(planned.diagnostics.0[0].path, Some(Path::attribute(attribute)));
+        planned.diagnostics.0[0].summary.clone()
+    };
+
+    let error = complaint("render_format", with(config(), "render_format", 7.into()));
+    assert_eq!(error, "render_format must be 1 or 2 (got 7)");
+    let error = complaint("extra_user_data", with(config(), "extra_user_data", "packages: []\n".into()));
+    assert!(error.starts_with("extra_user_data begins with \"packages: []\", which cloud-init ignores"), "{error}");
+    let script = with(config(), "extra_user_data", "#!/bin/sh\n".into());
+    let error = complaint("extra_user_data", with(script, "render_format", 1.into()));
+    assert!(error.contains("needs render_format = 2"), "{error}");
+    let guarded = with(config(), "metadata_guard", true.into());
+    let error = complaint("metadata_guard", with(guarded, "render_format", 1.into()));
+    assert!(error.starts_with("metadata_guard needs render_format = 2"), "{error}");
 }
 
 proptest! {
@@ -139,7 +177,9 @@ fn configs() -> impl Strategy<Value = Value> {
     let prefixes = prop::option::of(prop::sample::select(vec!["2001:db8:1:2::/64", "2001:db8:9::/64"]));
     let addresses = prop::option::of(prop::sample::select(vec!["198.18.0.2", "198.18.0.3"]));
     let dns = prop::option::of(prop::sample::select(vec!["public", "gateway"]));
-    (names, gateways, endpoints, prefixes, addresses, dns).prop_map(|(name, gateway, endpoint, prefix, ipv4, dns)| {
+    let extras = prop::option::of(Just("#!/bin/sh\n"));
+    let strategies = (names, gateways, endpoints, prefixes, addresses, dns, extras);
+    strategies.prop_map(|(name, gateway, endpoint, prefix, ipv4, dns, extra)| {
         let or_null = |text: Option<&str>| text.map_or(Value::Null, Value::from);
         object([
             ("name", name.into()),
@@ -148,6 +188,7 @@ fn configs() -> impl Strategy<Value = Value> {
             ("prefix", or_null(prefix)),
             ("ipv4", or_null(ipv4)),
             ("dns", or_null(dns)),
+            ("extra_user_data", or_null(extra)),
         ])
     })
 }
