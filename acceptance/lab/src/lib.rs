@@ -7,10 +7,13 @@
 pub mod bench;
 pub mod binaries;
 pub mod bind;
+pub mod cloud_init;
+pub mod debian;
 mod directory;
 pub mod dns64;
 pub mod hetzner;
 pub mod host;
+pub mod machine;
 pub mod packages;
 pub mod process;
 pub mod router;
@@ -24,6 +27,7 @@ pub mod wait;
 pub mod web;
 
 pub use host::Host;
+pub use machine::Machine;
 pub use process::Process;
 pub use router::Router;
 pub use server::Server;

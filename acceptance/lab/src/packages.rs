@@ -59,6 +59,27 @@ const TESTS: [(&str, &str); 5] = [
     ("python3-hcloud", "/usr/lib/python3/dist-packages/hcloud/__init__.py"),
 ];
 
+/// What cloud-init imports; it itself is only ever unpacked. Debian's own Python finds them there.
+const CLOUD_INIT: [(&str, &str); 7] = [
+    ("python3-configobj", "/usr/lib/python3/dist-packages/configobj/__init__.py"),
+    ("python3-jinja2", "/usr/lib/python3/dist-packages/jinja2/__init__.py"),
+    ("python3-jsonpatch", "/usr/lib/python3/dist-packages/jsonpatch.py"),
+    ("python3-jsonschema", "/usr/lib/python3/dist-packages/jsonschema/__init__.py"),
+    ("python3-oauthlib", "/usr/lib/python3/dist-packages/oauthlib/__init__.py"),
+    ("python3-requests", "/usr/lib/python3/dist-packages/requests/__init__.py"),
+    ("python3-yaml", "/usr/lib/python3/dist-packages/yaml/__init__.py"),
+];
+
+/// What builds, boots and enters a machine.
+const MACHINE: [(&str, &str); 6] = [
+    ("debootstrap", "debootstrap"),
+    ("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg"),
+    ("dpkg", "dpkg-deb"),
+    ("e2fsprogs", "mke2fs"),
+    ("qemu-system-x86", "qemu-system-x86_64"),
+    ("openssh-client", "ssh"),
+];
+
 /// The packages whose program is on no path.
 #[must_use]
 pub fn missing(purpose: Purpose) -> Vec<&'static str> {
@@ -66,7 +87,7 @@ pub fn missing(purpose: Purpose) -> Vec<&'static str> {
         Purpose::Lab => &[],
         Purpose::Bench => &[&BENCH],
         Purpose::Dns64 => &[&DNS64, &CASES],
-        Purpose::Tests => &[&BENCH, &CASES, &TESTS],
+        Purpose::Tests => &[&BENCH, &CASES, &TESTS, &CLOUD_INIT, &MACHINE],
     };
     LAB.iter()
         .chain(more.iter().copied().flatten())
@@ -108,7 +129,29 @@ pub fn install(purpose: Purpose, mut say: impl FnMut(&str)) -> Result<()> {
 /// # Errors
 /// There is no `apt-get` here, or nothing to fetch it from.
 pub fn unpacked(package: &str) -> Result<PathBuf> {
-    let place = target_directory()?.join("packages").join(package);
+    unpack(package, package, "")
+}
+
+/// The same of the version in Debian unstable, whatever this machine runs.
+///
+/// # Errors
+/// As [`unpacked`].
+pub fn newest(package: &str) -> Result<PathBuf> {
+    unpack(&format!("{package}-unstable"), package, UNSTABLE)
+}
+
+/// Makes apt look at Debian unstable and nothing else, in the working directory and nowhere else.
+const UNSTABLE: &str = r#"
+mkdir -p lists/partial archives/partial
+echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian unstable main' >list
+printf '%s\n' "Dir::State::lists \"$PWD/lists\";" "Dir::Cache \"$PWD\";" "Dir::Etc::sourcelist \"$PWD/list\";" \
+    'Dir::Etc::sourceparts "-";' 'Acquire::Languages "none";' >apt.conf
+export APT_CONFIG="$PWD/apt.conf"
+apt-get update --quiet=2
+"#;
+
+fn unpack(directory: &str, package: &str, prepare: &str) -> Result<PathBuf> {
+    let place = target_directory()?.join("packages").join(directory);
     if place.join("usr").exists() {
         return Ok(place);
     }
@@ -116,13 +159,9 @@ pub fn unpacked(package: &str) -> Result<PathBuf> {
     let parent = place.parent().context("a directory of its own")?;
     std::fs::create_dir_all(parent)?;
     let fetched = tempfile::tempdir_in(parent)?;
-    let run = |program: &str, words: &[&str]| -> Result<()> {
-        let output = Command::new(program).args(words).current_dir(fetched.path()).output()?;
-        ensure!(output.status.success(), "{program} {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
-        Ok(())
-    };
-    run("apt-get", &["download", "--quiet=2", package])?;
-    run("sh", &["-c", "dpkg-deb --extract ./*.deb files"])?;
+    let script = format!("{prepare}apt-get download --quiet=2 \"$1\"\ndpkg-deb --extract ./*.deb files");
+    let output = Command::new("sh").args(["-euc", &script, "sh", package]).current_dir(fetched.path()).output()?;
+    ensure!(output.status.success(), "{package} was not fetched: {}", String::from_utf8_lossy(&output.stderr));
     match std::fs::rename(fetched.path().join("files"), &place) {
         Err(_) if place.join("usr").exists() => {}
         moved => moved?,
@@ -131,7 +170,7 @@ pub fn unpacked(package: &str) -> Result<PathBuf> {
 }
 
 /// Where cargo puts what it builds with this profile.
-fn target_directory() -> Result<PathBuf> {
+pub(crate) fn target_directory() -> Result<PathBuf> {
     let this = std::env::current_exe().context("/proc is not mounted")?;
     let found = this.ancestors().find(|directory| directory.join("deps").is_dir()).map(Path::to_owned);
     found.with_context(|| format!("{} is in no target directory", this.display()))

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::machine::Network;
 use crate::{Host, wait};
 
 /// The tunnel's interface, on the server too.
@@ -17,12 +18,12 @@ pub const INTERFACE: &str = contract::INTERFACE;
 #[derive(Debug)]
 pub struct Server {
     host: Host,
-    number: u8,
+    network: Network,
 }
 
 impl Server {
-    pub(crate) fn new(host: Host, number: u8) -> Self {
-        Self { host, number }
+    pub(crate) fn new(host: Host, network: Network) -> Self {
+        Self { host, network }
     }
 
     /// The machine itself.
@@ -40,13 +41,13 @@ impl Server {
     /// Its global address.
     #[must_use]
     pub fn address(&self) -> Ipv6Addr {
-        Ipv6Addr::new(0x2001, 0xdb8, 1, self.number.into(), 0, 0, 0, 1)
+        self.network.address()
     }
 
     /// Its network as Hetzner's API writes it: what `hcloud_primary_ip.ip_network` would say.
     #[must_use]
     pub fn network(&self) -> String {
-        format!("2001:db8:1:{:x}::/64", self.number)
+        self.network.prefix()
     }
 
     /// Brings the tunnel up from the text of a `wireguard_config`, unchanged.

@@ -20,7 +20,8 @@ use anyhow::{Context as _, Result};
 use crate::directory::Directory;
 use crate::dns64::{Names, Resolver};
 use crate::hetzner::Hetzner;
-use crate::{Host, Process, Server, Terraform, wait, web};
+use crate::machine::Network;
+use crate::{Host, Machine, Process, Server, Terraform, wait, web};
 
 pub use crate::web::{LARGE_FILE, write_large_file};
 
@@ -40,6 +41,11 @@ pub const PI_LAN: Ipv4Addr = Ipv4Addr::new(192, 168, 178, 10);
 pub const PI: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x4000, 1, 0, 0, 0, 0x10);
 /// The public DNS64 resolver.
 pub const DNS64: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x64, 0, 0, 0, 0, 0x64);
+/// The first of those that `dns = "public"` means.
+const PUBLIC_DNS64: Ipv6Addr = Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x64);
+
+/// What `ipv4only.arpa` has everywhere (RFC 7050 §8.2).
+const IPV4_ONLY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 170);
 
 /// Where Hetzner's API is.
 pub const HETZNER: &str = "2001:db8:64::a";
@@ -57,6 +63,7 @@ const INTERNET6: &str = "
 echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
 ip address add 2001:db8:64::64/128 dev lo
 ip address add 2001:db8:64::a/128 dev lo
+ip address add 2606:4700:4700::64/128 dev lo
 ip address add 2001:db8:4000::1/64 dev home
 ip route add 2001:db8:4000:1::/64 via 2001:db8:4000::2";
 
@@ -108,11 +115,11 @@ ip address add 203.0.112.53/24 dev eth0";
 pub struct Lab {
     // Dropped in this order: what runs in the hosts, the hosts, then the files.
     services: Vec<Process>,
-    _resolver: Resolver,
+    _resolvers: [Resolver; 2],
     /// Where terraform runs: a machine that is connected to nothing.
     pub workstation: Arc<Host>,
     /// Routes between the servers and the home; the DNS64 resolver is here.
-    pub internet6: Host,
+    pub internet6: Arc<Host>,
     /// The home's router.
     pub home: Host,
     /// The Raspberry Pi.
@@ -132,20 +139,22 @@ impl Lab {
         let directory = Directory::create()?;
         directory.subdirectory(STATE)?;
         let host = |name: &str| Host::start(name, directory.subdirectory(name)?);
-        let (workstation, internet6, home) = (Arc::new(host("workstation")?), host("internet6")?, host("home")?);
+        let (workstation, internet6, home) =
+            (Arc::new(host("workstation")?), Arc::new(host("internet6")?), host("home")?);
         let (pi, internet4) = (Arc::new(host("pi")?), host("internet4")?);
         internet6.link("home", &home, "wan6", 1)?;
         home.link("lan", &pi, "eth0", 2)?;
         home.link("wan4", &internet4, "eth0", 3)?;
-        for (host, script) in [(&internet6, INTERNET6), (&home, HOME), (&pi, PI_SET_UP), (&internet4, INTERNET4)] {
+        for (host, script) in [(&*internet6, INTERNET6), (&home, HOME), (&pi, PI_SET_UP), (&internet4, INTERNET4)] {
             host.script(script)?;
         }
         pi.use_resolver(DNS.into())?;
-        let resolver = Resolver::start(&internet6, DNS64, names())?;
+        let resolvers =
+            [Resolver::start(&internet6, DNS64, names())?, Resolver::start(&internet6, PUBLIC_DNS64, names())?];
         let services = vec![serve_names(&internet4)?];
         let lab = Self {
             services,
-            _resolver: resolver,
+            _resolvers: resolvers,
             workstation,
             internet6,
             home,
@@ -171,8 +180,18 @@ impl Lab {
         web::serve(host, address, &self.web_directory()?, title)
     }
 
-    fn web_directory(&self) -> Result<PathBuf> {
+    /// What the web server of the IPv4 internet serves.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn web_directory(&self) -> Result<PathBuf> {
         self.directory.subdirectory("www")
+    }
+
+    /// What has been asked of the web server and the DNS server of the IPv4 internet, one line each.
+    #[must_use]
+    pub fn requests(&self) -> String {
+        self.services.iter().map(Process::log).collect()
     }
 
     /// Puts the large file on the web server.
@@ -188,16 +207,16 @@ impl Lab {
     /// # Errors
     /// As [`Lab::start`].
     pub fn add_server(&self, name: &str) -> Result<Server> {
-        let number = self.servers.get() + 1;
-        self.servers.set(number);
+        let (number, network) = self.next_network(name);
         let host = Host::start(name, self.directory.subdirectory(name)?)?;
-        let interface = format!("server{number}");
+        let interface = network.interface();
         self.internet6.link(&interface, &host, "eth0", 16 + number)?;
         // As at Hetzner: the gateway is fe80::1, the network is routed to the server's link, the server is ::1 of it.
         self.internet6.script(&format!(
-            "ip address add fe80::1/64 dev {interface}; ip route add 2001:db8:1:{number:x}::/64 dev {interface}"
+            "ip address add fe80::1/64 dev {interface}; ip route add {} dev {interface}",
+            network.prefix()
         ))?;
-        let server = Server::new(host, number);
+        let server = Server::new(host, network);
         server.host().script(&format!(
             "ip address add {}/64 dev eth0; ip route add default via fe80::1 dev eth0",
             server.address()
@@ -212,6 +231,21 @@ impl Lab {
     /// It is not built, or did not come up.
     pub fn start_hetzner(&self) -> Result<Hetzner> {
         Hetzner::start(&self.internet6, HETZNER)
+    }
+
+    /// A new server that boots as a whole machine, switched off.
+    ///
+    /// # Errors
+    /// Its disk is not built yet and cannot be, see [`crate::machine`].
+    pub fn add_machine(&self, name: &str) -> Result<Machine> {
+        let (_, network) = self.next_network(name);
+        Machine::new(Arc::clone(&self.internet6), network, self.directory.subdirectory(name)?)
+    }
+
+    fn next_network(&self, name: &str) -> (u8, Network) {
+        let number = self.servers.get() + 1;
+        self.servers.set(number);
+        (number, Network::new(name, number))
     }
 
     /// A terraform working directory on the workstation, with the configuration of `terraform/main.tf` until it is written over.
@@ -239,7 +273,7 @@ impl Lab {
 
 /// The last one is what a name under an attacker's control could say.
 fn names() -> Names {
-    [(WEB_NAME, WEB), ("dns.example", DNS), ("rebinding.example", HOME_LAN)]
+    [(WEB_NAME, WEB), ("dns.example", DNS), ("ipv4only.arpa", IPV4_ONLY), ("rebinding.example", HOME_LAN)]
         .map(|(name, address)| (name.to_owned(), address))
         .into()
 }

@@ -20,6 +20,22 @@ variable "servers" {
   default = {}
 }
 
+variable "extra_user_data" {
+  type    = map(string)
+  default = {}
+}
+
+# Of all servers alike.
+variable "metadata_guard" {
+  type    = bool
+  default = null
+}
+
+variable "docker" {
+  type    = bool
+  default = null
+}
+
 variable "rotate" {
   type    = map(string)
   default = null
@@ -46,6 +62,10 @@ resource "hetznat_peer" "server" {
   name     = each.key
   endpoint = terraform_data.primary_ip[each.key].output
   rotate   = var.rotate
+
+  extra_user_data = lookup(var.extra_user_data, each.key, null)
+  metadata_guard  = var.metadata_guard
+  docker          = var.docker
 }
 
 # Stands in for hcloud_server: another user_data is another server.
