@@ -57,6 +57,14 @@ resource "hetznat_peer" "server" {
   gateway  = hetznat_gateway.home.link
   name     = each.key
   endpoint = hcloud_primary_ip.v6[each.key].ip_network
+
+  # What else the servers shall do at their first boot; packages and scripts wait for the tunnel.
+  extra_user_data = <<-END
+    #cloud-config
+    packages: [git]
+    runcmd:
+      - git clone https://github.com/example/setup /opt/setup
+  END
 }
 
 output "tunnel_addresses" {

@@ -84,8 +84,22 @@ fn a_first_boot_brings_ipv4_packages_and_the_same_again_after_a_reboot() {
         machine.run("! test -e /run/user-runcmd")?;
         check_kernel_tunnel(site, &machine)?;
         check_ipv4(&machine)?;
-        check_files(&machine)
+        check_files(&machine)?;
+        check_refusal(&machine)
     });
+}
+
+/// A kernel without WireGuard, as that of Rocky 8, is told from one that has it.
+fn check_refusal(machine: &Machine) -> Result<()> {
+    let said = machine.run(
+        "echo 'install wireguard /bin/false' >/etc/modprobe.d/none.conf; hetznat down; modprobe -r wireguard
+         hetznat up 2>&1 && exit 1; rm /etc/modprobe.d/none.conf; hetznat up",
+    )?;
+    assert!(
+        said.contains("hetznat: Linux 6.1.") && said.contains("has no WireGuard; use an image with Linux 5.6"),
+        "{said}"
+    );
+    Ok(())
 }
 
 #[test]
