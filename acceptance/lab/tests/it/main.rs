@@ -5,6 +5,7 @@ mod demo;
 mod discovery;
 mod dns64_cases;
 mod dns64_health;
+mod dns64_upstreams;
 mod documents;
 mod egress;
 mod examples;
