@@ -181,6 +181,40 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_was_rebuilt_with_the_new_secret_stays_one_at_the_next_rotation() {
+        let (findings, name) = (found(vec![server(42, "running", "2001:db8:8::/64")]), "workers-42".parse().unwrap());
+        let with = |secret, previous_secret| {
+            let mut gateway = home();
+            let group = gateway.groups.values_mut().next().unwrap();
+            (group.secret, group.previous_secret) = (secret, previous_secret);
+            gateway
+        };
+        let mut trials = Trials::default();
+        trials.rotate(&with(secret(1), None), &with(secret(2), Some(secret(1))), [&name].into_iter());
+
+        // Rebuilt while the old secret is refused, it has the new one.
+        let rotated = with(secret(3), Some(secret(2)));
+        trials.rotate(&with(secret(2), None), &rotated, [&name].into_iter());
+
+        let key = complete(&rotated, &findings, &trials).gateway.peers[&name].public_key;
+        assert_eq!(key, secret(2).private_key(42).public_key());
+    }
+
+    #[test]
+    fn who_is_gone_is_forgotten() {
+        let (home, findings) = (home(), found(vec![server(42, "running", "2001:db8:8::/64")]));
+        let name: Name = "workers-42".parse().unwrap();
+        let peer = complete(&home, &findings, &Trials::default()).gateway.peers[&name].clone();
+        let mut trials = Trials::default();
+        trials.turn(&home, &[silent(&name, &peer)]);
+        assert!(trials.is_previous(&name));
+
+        trials.turn(&home, &[]);
+
+        assert!(!trials.is_previous(&name));
+    }
+
+    #[test]
     fn a_member_that_does_not_answer_is_tried_with_the_other_secret_and_one_that_does_is_left_alone() {
         let (home, findings) = (home(), found(vec![server(42, "running", "2001:db8:8::/64")]));
         let name: Name = "workers-42".parse().unwrap();

@@ -33,8 +33,8 @@ impl Trials {
             if old.secret == new.secret {
                 continue;
             }
-            let used = if self.0.contains(name) { old.previous_secret.as_ref() } else { Some(&old.secret) };
-            if used.is_some() && used == new.previous_secret.as_ref() {
+            let used = old.previous_secret.as_ref().filter(|_| self.0.contains(name)).unwrap_or(&old.secret);
+            if new.previous_secret.as_ref() == Some(used) {
                 self.0.insert(name.clone());
             } else {
                 self.0.remove(name);
@@ -45,14 +45,15 @@ impl Trials {
     /// Turns to the other secret for every member that has not answered with this one.
     pub(crate) fn turn(&mut self, gateway: &Gateway, peers: &[PeerSnapshot]) {
         let is_silent = |peer: &PeerSnapshot| peer.latest_handshake_secs_ago.is_none_or(|secs| secs > SESSION_SECS);
-        let silent = peers.iter().filter(|peer| is_silent(peer)).map(|peer| &peer.name);
-        for name in
-            silent.filter(|name| members::group_of(gateway, name).is_some_and(|group| group.previous_secret.is_some()))
-        {
+        let has_choice =
+            |name: &Name| members::group_of(gateway, name).is_some_and(|group| group.previous_secret.is_some());
+        for PeerSnapshot { name, .. } in peers.iter().filter(|peer| is_silent(peer) && has_choice(&peer.name)) {
             if !self.0.remove(name) {
                 self.0.insert(name.clone());
             }
         }
-        self.0.retain(|name| members::group_of(gateway, name).is_some_and(|group| group.previous_secret.is_some()));
+        // Servers come and go; who is gone is forgotten.
+        let present: BTreeSet<&Name> = peers.iter().map(|peer| &peer.name).collect();
+        self.0.retain(|name| present.contains(name) && has_choice(name));
     }
 }
