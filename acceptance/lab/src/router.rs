@@ -41,6 +41,17 @@ echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 ip address add 203.0.112.80/24 dev eth0
 ip route add 203.0.114.0/24 via 203.0.112.1";
 
+/// A client, whatever stands in the middle, and a server that routes pool4 to it. The links have no addresses in the middle
+/// and on the client yet.
+pub(crate) fn hosts_in_a_row(directory: &Directory, middle: &str) -> Result<(Host, Arc<Host>, Host)> {
+    let host = |name: &str| Host::start(name, directory.subdirectory(name)?);
+    let (client, middle, server) = (host("client")?, Arc::new(host(middle)?), host("server")?);
+    middle.link("lan", &client, "eth0", 1)?;
+    middle.link("wan", &server, "eth0", 2)?;
+    server.script(SERVER_SET_UP)?;
+    Ok((client, middle, server))
+}
+
 /// The hosts, and the translator on the one in the middle.
 #[derive(Debug)]
 pub struct Router {
@@ -63,13 +74,9 @@ impl Router {
     /// Not root, or a program of [`crate::packages`] is missing.
     pub fn start() -> Result<Self> {
         let directory = Directory::create()?;
-        let host = |name: &str| Host::start(name, directory.subdirectory(name)?);
-        let (client, router, server) = (host("client")?, Arc::new(host("router")?), host("server")?);
-        router.link("lan", &client, "eth0", 1)?;
-        router.link("wan", &server, "eth0", 2)?;
+        let (client, router, server) = hosts_in_a_row(&directory, "router")?;
         client.script(CLIENT_SET_UP)?;
         router.script(ROUTER_SET_UP)?;
-        server.script(SERVER_SET_UP)?;
         let page = web::serve(&server, "0.0.0.0", &directory.subdirectory("www")?, "an IPv4-only web server")?;
         Ok(Self { translator: None, services: vec![page], client, router, server, directory })
     }

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 
 use super::Train;
 use crate::directory::Directory;
+use crate::router::hosts_in_a_row;
 use crate::{Host, Process, binaries, wait};
 
 /// The server's address, in IPv4 and as NAT64 shows it.
@@ -45,11 +46,6 @@ echo 1 >/proc/sys/net/ipv4/ip_forward
 ip address add 10.0.0.1/24 dev lan
 ip address add 2001:db8::1/64 dev lan
 ip address add 203.0.112.1/24 dev wan";
-
-const SERVER_SET_UP: &str = "
-echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
-ip address add 203.0.112.80/24 dev eth0
-ip route add 203.0.114.0/24 via 203.0.112.1";
 
 /// What runs on the hosts and is not on the PATH.
 #[derive(Clone, Debug)]
@@ -100,13 +96,9 @@ impl Hosts {
     /// Not root, or a program of [`crate::packages`] is missing.
     pub fn start(programs: Programs) -> Result<Self> {
         let directory = Directory::create()?;
-        let host = |name: &str| Host::start(name, directory.subdirectory(name)?);
-        let (client, gateway, server) = (host("client")?, Arc::new(host("gateway")?), host("server")?);
-        gateway.link("lan", &client, "eth0", 1)?;
-        gateway.link("wan", &server, "eth0", 2)?;
+        let (client, gateway, server) = hosts_in_a_row(&directory, "gateway")?;
         client.script(CLIENT_SET_UP)?;
         gateway.script(GATEWAY_SET_UP)?;
-        server.script(SERVER_SET_UP)?;
         let started = AtomicU32::new(0);
         let mut hosts = Self { services: Vec::new(), client, gateway, server, programs, started, directory };
         hosts.serve()?;
