@@ -14,6 +14,7 @@ mod nft;
 mod own_addresses;
 mod own_source;
 mod pools;
+mod port_holders;
 mod requirements;
 mod reserved_ports;
 mod surroundings;
@@ -114,9 +115,12 @@ impl Network {
     pub(crate) async fn set_up(plan: &Plan) -> Result<Self, Error> {
         let handle = netlink::connect()?;
         link::refuse_second_instance(&handle, plan.index).await?;
-        let table = Table::install(plan)?;
-        let forwarding = Forwarding::switch_on()?;
+        if let Some(list) = nft::left_reserved_ports() {
+            reserved_ports::give_back_list(&list);
+        }
         let reserved_ports = plan.taken_ports().and_then(ReservedPorts::reserve);
+        let table = Table::install(plan, &own_ports(reserved_ports.as_ref()))?;
+        let forwarding = Forwarding::switch_on()?;
         let link = Link::set_up(&handle, plan).await?;
         Ok(Self { link, reserved_ports, _forwarding: forwarding, table })
     }
@@ -137,12 +141,12 @@ impl Network {
     }
 
     async fn change(&mut self, plan: &Plan) -> Result<(), Error> {
-        self.table.replace(plan)?;
         if plan.taken_ports() != self.reserved_ports.as_ref().map(ReservedPorts::ports) {
             // What was reserved goes first: the new guard must not take it for somebody else's.
             self.reserved_ports = None;
             self.reserved_ports = plan.taken_ports().and_then(ReservedPorts::reserve);
         }
+        self.table.replace(plan, &own_ports(self.reserved_ports.as_ref()))?;
         self.link.follow(&netlink::connect()?, plan).await
     }
 
@@ -153,4 +157,9 @@ impl Network {
     pub(crate) fn keep(&self) -> Result<(), Error> {
         self.table.keep()
     }
+}
+
+/// What the next translator gives back if this one is killed, as a list.
+fn own_ports(reserved: Option<&ReservedPorts>) -> String {
+    reserved.map(ReservedPorts::own).unwrap_or_default()
 }

@@ -226,6 +226,53 @@ fn the_pi_itself_keeps_clear_of_the_ports_that_it_shares() {
 }
 
 #[test]
+fn who_holds_a_shared_port_is_named_and_a_killed_translator_s_ports_are_given_back() {
+    on_site(|site| {
+        let _outside = connect_pi(site)?;
+        let pi = Arc::clone(&site.lab.pi);
+        let reserved = || pi.run(&["cat", "/proc/sys/net/ipv4/ip_local_reserved_ports"]);
+        pi.script("echo 33000,50000-50002 >/proc/sys/net/ipv4/ip_local_reserved_ports")?;
+        let holder = pi.spawn("holder", &["python3", "-c", HOLDER])?;
+        wait::until("the holder", LIMIT, || Ok(holder.log().contains("ready").then_some(())))?;
+
+        site.terraform.set_gateway_options(SHARED)?;
+        site.apply(&[])?;
+        site.start_translator(&[])?;
+
+        let log = site.translator()?.log();
+        assert!(log.contains("hold ports of egress_ports 40000-59999: TCP 41000, UDP 41001;"), "{log}");
+        drop(holder);
+        site.kill_translator()?;
+        assert_eq!(reserved()?.trim(), "33000,40000-59999", "what is left");
+        site.terraform.set_gateway_options("")?;
+        site.apply(&[])?;
+        site.start_translator(&[])?;
+        assert_eq!(reserved()?.trim(), "33000,50000-50002");
+        assert!(site.stop_translator()?.success());
+        assert_eq!(reserved()?.trim(), "33000,50000-50002");
+        Ok(())
+    });
+}
+
+/// Has three ports, one of which nobody outside can reach.
+const HOLDER: &str = "
+import signal, socket
+sockets = []
+for family, kind, address in [
+    (socket.AF_INET6, socket.SOCK_STREAM, ('::', 41000)),
+    (socket.AF_INET, socket.SOCK_DGRAM, ('0.0.0.0', 41001)),
+    (socket.AF_INET, socket.SOCK_DGRAM, ('127.0.0.1', 41002)),
+]:
+    s = socket.socket(family, kind)
+    s.bind(address)
+    if kind == socket.SOCK_STREAM:
+        s.listen()
+    sockets.append(s)
+print('ready', flush=True)
+signal.pause()
+";
+
+#[test]
 fn a_shared_uplink_that_gets_another_address_is_followed() {
     on_site(|site| {
         let _outside = connect_pi(site)?;

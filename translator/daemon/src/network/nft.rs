@@ -27,16 +27,17 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Installs the rules in place of any that a killed predecessor left.
-    pub(super) fn install(plan: &Plan) -> Result<Self, Error> {
-        let table = Self { nft: find_nft()?, rules: render(plan) };
+    /// Installs the rules in place of any that a killed predecessor left. `reserved_ports` is what that one would have to
+    /// give back.
+    pub(super) fn install(plan: &Plan, reserved_ports: &str) -> Result<Self, Error> {
+        let table = Self { nft: find_nft()?, rules: render(plan, reserved_ports) };
         table.run(&table.rules)?;
         Ok(table)
     }
 
     /// Installs the rules of another plan in place of these, in one transaction.
-    pub(super) fn replace(&mut self, plan: &Plan) -> Result<(), Error> {
-        let rules = render(plan);
+    pub(super) fn replace(&mut self, plan: &Plan, reserved_ports: &str) -> Result<(), Error> {
+        let rules = render(plan, reserved_ports);
         if rules != self.rules {
             self.run(&rules)?;
             self.rules = rules;
@@ -76,6 +77,19 @@ impl Drop for Table {
     }
 }
 
+/// The ports that a killed predecessor reserved, as a list; `None` if there was none, or it reserved none.
+pub(super) fn left_reserved_ports() -> Option<String> {
+    let words = ["list", "set", "inet", "hetznat", rules::RESERVED_PORTS];
+    let output = Command::new(find_nft().ok()?).args(words).output().ok()?;
+    elements(str::from_utf8(&output.stdout).ok()?)
+}
+
+/// The elements of a listed set; nft breaks long lines.
+fn elements(listed: &str) -> Option<String> {
+    let (elements, _) = listed.split_once("elements = {")?.1.split_once('}')?;
+    Some(elements.split_ascii_whitespace().collect())
+}
+
 /// Where nft is; services and users without privileges often have no sbin in their path.
 ///
 /// # Errors
@@ -102,6 +116,16 @@ fn refused(stderr: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_elements_of_a_set_are_read_over_line_breaks() {
+        let listed = "table inet hetznat {\n\tset reserved_ports {\n\t\ttype inet_service\n\t\tflags interval\n\t\t\
+                      elements = { 40000-49999, 50001,\n\t\t\t     50003-59999 }\n\t}\n}\n";
+
+        assert_eq!(elements(listed).unwrap(), "40000-49999,50001,50003-59999");
+        assert_eq!(elements("table inet hetznat {\n\tset reserved_ports {\n\t}\n}\n"), None);
+        assert_eq!(elements(""), None);
+    }
 
     #[test]
     fn the_reason_is_told_from_nft_s_paragraph() {

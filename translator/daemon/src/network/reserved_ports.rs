@@ -1,4 +1,7 @@
 //! Ports that the kernel gives to no program that asks for any: those of a shared uplink's address are the engine's.
+//!
+//! The setting outlives a translator that is killed, and does not tell whose its ports are. So those that were not reserved
+//! before stand in our nftables table, which lives as long as the setting: in this network namespace, until the next boot.
 
 use std::fmt::Write as _;
 use std::io;
@@ -6,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use contract::PortRange;
 
+use super::port_holders;
 use crate::error::Reason;
 
 const SETTING: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
@@ -14,18 +18,20 @@ const SETTING: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 #[derive(Debug)]
 pub(super) struct ReservedPorts {
     ports: PortRange,
-    before: Ports,
+    own: Ports,
 }
 
 impl ReservedPorts {
     /// Reserves the ports. Where the setting cannot be written, others may take them, and a warning says so: a program that
     /// is given one hears no answer.
     pub(super) fn reserve(ports: PortRange) -> Option<Self> {
+        port_holders::warn(ports);
         let reserved = read().and_then(|before| {
-            let mut all = before.clone();
+            let (mut all, mut own) = (before.clone(), Ports::none());
             all.fill(ports.ports(), true);
             write(&all)?;
-            Ok(Self { ports, before })
+            ports.ports().filter(|port| !before.has(*port)).for_each(|port| own.fill(port..=port, true));
+            Ok(Self { ports, own })
         });
         reserved
             .inspect_err(|error| {
@@ -41,19 +47,39 @@ impl ReservedPorts {
     pub(super) fn ports(&self) -> PortRange {
         self.ports
     }
+
+    /// Those that were not reserved before, as a list.
+    pub(super) fn own(&self) -> String {
+        self.own.to_text()
+    }
 }
 
 impl Drop for ReservedPorts {
     fn drop(&mut self) {
-        let restored = read().and_then(|mut now| {
-            for port in self.ports.ports().filter(|port| !self.before.has(*port)) {
-                now.fill(port..=port, false);
-            }
-            write(&now)
-        });
-        if let Err(error) = restored {
-            tracing::error!("net.ipv4.ip_local_reserved_ports keeps {}: {}", self.ports, Reason(&error));
+        give_back(&self.own);
+    }
+}
+
+/// Gives back what a killed translator reserved, by its list.
+pub(super) fn give_back_list(list: &str) {
+    match Ports::parse(list) {
+        Some(ports) => {
+            tracing::info!("a translator that was killed had reserved ports; they are given back");
+            give_back(&ports);
         }
+        None => tracing::warn!(
+            "the nftables table inet hetznat has a set of reserved ports that nobody understands: {list}"
+        ),
+    }
+}
+
+fn give_back(own: &Ports) {
+    let restored = read().and_then(|mut now| {
+        (0..=u16::MAX).filter(|port| own.has(*port)).for_each(|port| now.fill(port..=port, false));
+        write(&now)
+    });
+    if let Err(error) = restored {
+        tracing::error!("net.ipv4.ip_local_reserved_ports keeps {}: {}", own.to_text(), Reason(&error));
     }
 }
 
@@ -72,8 +98,12 @@ fn write(ports: &Ports) -> io::Result<()> {
 struct Ports(Box<[bool]>);
 
 impl Ports {
+    fn none() -> Self {
+        Self(vec![false; usize::from(u16::MAX) + 1].into())
+    }
+
     fn parse(text: &str) -> Option<Self> {
-        let mut ports = Self(vec![false; usize::from(u16::MAX) + 1].into());
+        let mut ports = Self::none();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             ports.fill(first.parse().ok()?..=last.parse().ok()?, true);

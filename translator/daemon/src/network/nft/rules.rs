@@ -32,23 +32,30 @@ const SPECIAL_PURPOSE: [&str; 14] = [
     "224.0.0.0/3",
 ];
 
+/// The set of ports that this translator reserved: no rule asks for it, but the next translator does if this one is killed.
+pub(super) const RESERVED_PORTS: &str = "reserved_ports";
+
 /// The whole table for a plan, in place of whatever is there.
-pub(super) fn render(plan: &Plan) -> String {
-    let sets = [
-        set("bad4", &SPECIAL_PURPOSE),
-        set("allow4", &Ipv4Net::aggregate(&plan.allow)),
-        set("home4", &plan.home_addresses),
-        set("pool4", &Ipv4Net::aggregate(&plan.outside.sources())),
+pub(super) fn render(plan: &Plan, reserved_ports: &str) -> String {
+    let reserved_ports: Vec<_> = reserved_ports.split(',').filter(|part| !part.is_empty()).collect();
+    let mut sets = vec![
+        set("bad4", "ipv4_addr", &SPECIAL_PURPOSE),
+        set("allow4", "ipv4_addr", &Ipv4Net::aggregate(&plan.allow)),
+        set("home4", "ipv4_addr", &plan.home_addresses),
+        set("pool4", "ipv4_addr", &Ipv4Net::aggregate(&plan.outside.sources())),
     ];
+    if !reserved_ports.is_empty() {
+        sets.push(set(RESERVED_PORTS, "inet_service", &reserved_ports));
+    }
     let chains = [input(plan), forward(plan), outside(plan)];
     format!("{REMOVE}table inet hetznat {{\n{}\n{}}}\n", sets.join("\n"), chains.join("\n"))
 }
 
-fn set(name: &str, elements: &[impl Display]) -> String {
+fn set(name: &str, of: &str, elements: &[impl Display]) -> String {
     let elements: Vec<String> = elements.iter().map(ToString::to_string).collect();
     let elements =
         if elements.is_empty() { String::new() } else { format!("\t\telements = {{ {} }}\n", elements.join(", ")) };
-    format!("\tset {name} {{\n\t\ttype ipv4_addr\n\t\tflags interval\n{elements}\t}}\n")
+    format!("\tset {name} {{\n\t\ttype {of}\n\t\tflags interval\n{elements}\t}}\n")
 }
 
 fn input(plan: &Plan) -> String {
@@ -200,7 +207,7 @@ mod tests {
     use crate::network::Machine;
     use crate::testing;
 
-    fn rules(egress: Egress, uplink: Option<Ipv4Addr>) -> String {
+    fn rules(egress: Egress, uplink: Option<Ipv4Addr>, reserved_ports: &str) -> String {
         let policy = Policy {
             allow: vec!["192.168.178.20/32".parse().unwrap(), "192.168.178.0/24".parse().unwrap()],
             home_addresses: vec![Ipv4Addr::new(203, 0, 113, 7)],
@@ -208,31 +215,31 @@ mod tests {
         };
         let gateway = Gateway { egress, policy: Some(policy), ..testing::gateway() };
         let machine = Machine { own_addresses: Vec::new(), uplink };
-        render(&Plan::new("hetznat0", 7, &gateway, &machine))
+        render(&Plan::new("hetznat0", 7, &gateway, &machine), reserved_ports)
     }
 
     #[test]
     fn rules_of_a_gateway() {
-        insta::assert_snapshot!(render(&Plan::new("hetznat0", 7, &testing::gateway(), &Machine::default())));
+        insta::assert_snapshot!(render(&Plan::new("hetznat0", 7, &testing::gateway(), &Machine::default()), ""));
     }
 
     #[test]
     fn rules_of_a_shared_uplink() {
         let egress = Egress::Shared { ports: "40000-59999".parse().unwrap() };
 
-        insta::assert_snapshot!(rules(egress, Some(Ipv4Addr::new(192, 168, 178, 10))));
+        insta::assert_snapshot!(rules(egress, Some(Ipv4Addr::new(192, 168, 178, 10)), "40000-49999,50003-59999"));
     }
 
     #[test]
     fn rules_of_a_routed_pool() {
         let egress = Egress::Routed { pool4: vec!["203.0.112.8/29".parse().unwrap()] };
 
-        insta::assert_snapshot!(rules(egress, None));
+        insta::assert_snapshot!(rules(egress, None, ""));
     }
 
     #[test]
     fn without_an_uplink_to_share_nothing_leaves() {
-        let rules = rules(Egress::Shared { ports: PortRange::default() }, None);
+        let rules = rules(Egress::Shared { ports: PortRange::default() }, None, "");
 
         assert!(rules.contains("set pool4 {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t}"), "{rules}");
         assert!(!rules.contains("notrack") && !rules.contains("masquerade"), "{rules}");
