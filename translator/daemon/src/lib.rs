@@ -62,10 +62,10 @@ pub fn main() -> ExitCode {
 fn command() -> Result<(), Error> {
     match cli::parse(std::env::args_os().collect())? {
         Parsed::Text(text) => print(&text),
-        Parsed::Command(Command::Run(args)) => serve(args.log_format, run::run(*args)),
+        Parsed::Command(Command::Run(args)) => serve(args.log_format, 1, run::run(*args)),
         Parsed::Command(Command::Dns64(args)) if args.check => print(&dns64::check(&args)?),
-        Parsed::Command(Command::Dns64(args)) => serve(args.log_format, dns64::run(args)),
-        Parsed::Command(Command::Nat64(args)) => serve(args.log_format, standalone::run(*args)),
+        Parsed::Command(Command::Dns64(args)) => serve(args.log_format, 1, dns64::run(args)),
+        Parsed::Command(Command::Nat64(args)) => serve(args.log_format, args.workers().get(), standalone::run(*args)),
         Parsed::Command(Command::Keygen { out: Some(path) }) => print(&format!("{}\n", keys::generate_file(&path)?)),
         Parsed::Command(Command::Keygen { out: None }) => print(&keys::line(&keys::generate()?)),
         Parsed::Command(Command::Pubkey { file }) => {
@@ -80,11 +80,11 @@ fn command() -> Result<(), Error> {
     }
 }
 
-fn serve(log_format: LogFormat, service: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+fn serve(log_format: LogFormat, busy: usize, service: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     logging::start(log_format)?;
-    // One thread moves packets, another answers meanwhile; more would only cost a Pi memory.
+    // As many threads as move packets, and one that answers meanwhile; more would only cost a Pi memory.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(busy + 1)
         .enable_all()
         .build()
         .map_err(|source| Error::Internal(format!("no runtime: {}", Reason(&source))))?;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a service runs on one [`Config`]; when it is gone, so is everything that it created.
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use contract::Name;
@@ -45,7 +46,7 @@ impl Service {
     /// # Errors
     /// The first thing that could not be done; what was done before it is undone.
     pub(crate) async fn start(options: Options, config: Config) -> Result<Self, Error> {
-        let tun = Tun::open(&options.tun, TUN_MTU)?;
+        let tun = Tun::open(&options.tun, TUN_MTU, NonZeroUsize::MIN)?;
         let machine = Machine::read(tun.index()).await?;
         let plan = Plan::new(tun.name(), tun.index(), &config.gateway, &machine);
         let network = Network::set_up(&plan).await?;

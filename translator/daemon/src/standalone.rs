@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Nat64Args) -> Result<(), Error> {
     let signals = Signals::new()?;
     check_requirements(Needs::Nothing)?;
     let monitor = Monitor::start()?;
-    let router = Router::start(&args.tun, settings, &args.mappings).await?;
+    let router = Router::start(&args, settings).await?;
     // The last thing to be there: who waits for it finds everything else done.
     let control = match Control::bind(&args.control.socket) {
         Ok(control) => control,

@@ -1,11 +1,12 @@
-//! The TUN interface: super-packets with their virtio-net headers in both directions, one queue.
+//! The TUN interface: super-packets with their virtio-net headers in both directions, in one queue or several.
 //!
-//! The interface goes when the descriptor does. It comes without addresses and down: whoever configures it decides
+//! The interface goes when the last descriptor does. It comes without addresses and down: whoever configures it decides
 //! when packets may flow.
 
 mod device;
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -43,18 +44,18 @@ pub(crate) enum TunError {
 
 /// An open TUN interface that nobody reads yet.
 pub(crate) struct Tun {
-    device: OwnedFd,
+    queues: Vec<OwnedFd>,
     name: String,
     index: u32,
     offload: Offload,
 }
 
 impl Tun {
-    /// Creates the interface `name`; `mtu` in bytes.
+    /// Creates the interface `name` with up to `queues` queues, as many as there are descriptors for; `mtu` in bytes.
     ///
     /// # Errors
     /// Each usual cause has its own; what was created is gone then.
-    pub(crate) fn open(name: &str, mtu: u16) -> Result<Self, TunError> {
+    pub(crate) fn open(name: &str, mtu: u16, queues: NonZeroUsize) -> Result<Self, TunError> {
         if if_nametoindex(name).is_ok() {
             return Err(TunError::NameBusy(name.to_owned()));
         }
@@ -62,10 +63,10 @@ impl Tun {
             return Err(TunError::NoDevice);
         }
         let refused = |source| tun_error(name, source);
-        let (device, offload) = device::create(Path::new(DEVICE), name).map_err(refused)?;
+        let (queues, offload) = device::create(Path::new(DEVICE), name, queues).map_err(refused)?;
         device::set_mtu(name, mtu).map_err(refused)?;
         let index = if_nametoindex(name).map_err(|errno| refused(errno.into()))?;
-        Ok(Self { device, name: name.to_owned(), index, offload })
+        Ok(Self { queues, name: name.to_owned(), index, offload })
     }
 
     /// The interface's name.
@@ -83,7 +84,25 @@ impl Tun {
         self.offload
     }
 
-    /// Registers the interface with the tokio runtime that this is called in.
+    /// One at least.
+    pub(crate) fn into_queues(self) -> impl Iterator<Item = Queue> {
+        self.queues.into_iter().map(move |device| Queue { device, offload: self.offload })
+    }
+
+    /// The interface's only queue.
+    pub(crate) fn into_port(mut self) -> io::Result<Port> {
+        Port::new(self.queues.remove(0), self.offload)
+    }
+}
+
+/// A queue that nobody reads yet.
+pub(crate) struct Queue {
+    device: OwnedFd,
+    offload: Offload,
+}
+
+impl Queue {
+    /// Registers the queue with the tokio runtime that this is called in.
     pub(crate) fn into_port(self) -> io::Result<Port> {
         Port::new(self.device, self.offload)
     }
@@ -210,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_interface_that_exists_is_named() {
-        let error = Tun::open("lo", 1500).err().unwrap();
+        let error = Tun::open("lo", 1500, NonZeroUsize::MIN).err().unwrap();
 
         assert!(matches!(error, TunError::NameBusy(name) if name == "lo"));
     }

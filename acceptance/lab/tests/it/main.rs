@@ -26,3 +26,4 @@ mod standalone;
 mod traffic;
 mod vectors;
 mod wireguard;
+mod workers;

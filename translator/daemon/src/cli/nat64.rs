@@ -1,6 +1,8 @@
 //! The command line of the stand-alone mode.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
 
 use clap::{Args, value_parser};
 use contract::Pool6;
@@ -67,11 +69,33 @@ pub(crate) struct Nat64Args {
     /// IPv4 addresses that may be reached although they have a special purpose (RFC 6890) or are this machine's own
     #[arg(long, value_name = "PREFIX", value_parser = settings::prefix)]
     pub(crate) allow: Vec<Ipv4Net>,
+    /// Threads that move packets, each with a queue of the interface; default: one for each core, but at most 4
+    #[arg(long, value_name = "N", value_parser = workers)]
+    pub(crate) workers: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) control: ControlArgs,
     /// How to write the log to standard error; HETZNAT_LOG sets the level (error, warn, info, debug)
     #[arg(long, value_name = "FORMAT", env = "HETZNAT_LOG_FORMAT", hide_env_values = true, default_value = "text")]
     pub(crate) log_format: LogFormat,
+}
+
+impl Nat64Args {
+    /// How many threads move packets.
+    pub(crate) fn workers(&self) -> NonZeroUsize {
+        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.workers.unwrap_or_else(|| cores.min(MOST_WORKERS_UNASKED))
+    }
+}
+
+/// What more of them gain was not measured.
+const MOST_WORKERS_UNASKED: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
+
+/// More than the cores of any router, and less than the kernel's queues of an interface (256).
+const MOST_WORKERS: usize = 64;
+
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    let workers = text.parse().ok().filter(|workers: &NonZeroUsize| workers.get() <= MOST_WORKERS);
+    workers.ok_or_else(|| format!("there may be 1 to {MOST_WORKERS} workers"))
 }
 
 fn address6(text: &str) -> Result<Ipv6Addr, String> {

@@ -53,6 +53,13 @@ impl Drops {
         self.0[reason as usize] += packets as u64;
     }
 
+    /// Takes over what was counted elsewhere.
+    pub(super) fn take(&mut self, other: &mut Self) {
+        for (count, more) in self.0.iter_mut().zip(std::mem::take(&mut other.0)) {
+            *count += more;
+        }
+    }
+
     /// By the stable names in metrics and status.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         DropReason::ALL.iter().map(|&reason| (reason.as_str(), self.0[reason as usize]))

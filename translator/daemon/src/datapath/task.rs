@@ -1,7 +1,7 @@
 //! The task that a datapath is: started once, spoken to by commands, ended by letting go.
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::DatapathError;
 
@@ -37,11 +37,7 @@ impl<C> Task<C> {
         let Some(task) = &mut self.task else { return std::future::pending().await };
         let end = task.await;
         self.task = None;
-        match end {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) => DatapathError::Panicked("it ended unasked".to_owned()),
-            Err(error) => DatapathError::Panicked(error.to_string()),
-        }
+        unasked(end)
     }
 
     /// Ends the task; what it owned is gone afterwards.
@@ -50,5 +46,14 @@ impl<C> Task<C> {
         if let Some(Err(error)) = async { Some(self.task?.await) }.await {
             tracing::error!(%error, "datapath");
         }
+    }
+}
+
+/// Why a task ended that was to run for ever.
+pub(super) fn unasked(end: Result<Result<(), DatapathError>, JoinError>) -> DatapathError {
+    match end {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) => DatapathError::Panicked("it ended unasked".to_owned()),
+        Err(error) => DatapathError::Panicked(error.to_string()),
     }
 }

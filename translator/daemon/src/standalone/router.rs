@@ -6,10 +6,10 @@ use nat64::Engine;
 use tokio::time::timeout;
 
 use super::settings::Settings;
+use crate::cli::Nat64Args;
 use crate::datapath::Traffic;
 use crate::datapath::standalone::{self, Handle};
 use crate::error::Error;
-use crate::mapping::Mapping;
 use crate::network::{Surroundings, accept_own_source, route_pools};
 use crate::report::SettingsReport;
 use crate::settings::Setting;
@@ -33,16 +33,17 @@ impl Router {
     ///
     /// # Errors
     /// The first thing that could not be done; what was done before it is undone.
-    pub(super) async fn start(interface: &str, settings: Settings, mappings: &[Mapping]) -> Result<Self, Error> {
+    pub(super) async fn start(args: &Nat64Args, settings: Settings) -> Result<Self, Error> {
         // Whatever fails below drops it, and with it all that hangs on it.
-        let tun = Tun::open(interface, TUN_MTU)?;
+        let interface = &args.tun;
+        let tun = Tun::open(interface, TUN_MTU, args.workers())?;
         let index = tun.index();
         let surroundings = Surroundings::read(index).await?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
         let now = Instant::now();
         let mut engine = Engine::new(settings.engine_config(&surroundings), seed, now);
-        for mapping in mappings {
+        for mapping in &args.mappings {
             let added = engine.add_mapping(now, (*mapping).into());
             added.map_err(|error| Error::Usage(format!("--static {mapping}: {error}")))?;
         }
@@ -52,7 +53,7 @@ impl Router {
         }
         let datapath = standalone::start(tun, engine).await.map_err(|error| Error::Nat64(error.to_string()))?;
         warn(&settings.warnings(&surroundings));
-        Ok(Self { datapath, interface: interface.to_owned(), index, settings, surroundings })
+        Ok(Self { datapath, interface: interface.clone(), index, settings, surroundings })
     }
 
     /// Takes everything down.

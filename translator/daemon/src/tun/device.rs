@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -60,18 +61,42 @@ impl Offload {
     }
 }
 
-/// Creates the interface `name` and asks the kernel for as much as it gives.
-pub(super) fn create(path: &Path, name: &str) -> io::Result<(OwnedFd, Offload)> {
+/// Creates the interface `name` and asks the kernel for as much as it gives. There is one queue at least; where the kernel
+/// refuses more, those that there are do their work.
+pub(super) fn create(path: &Path, name: &str, queues: NonZeroUsize) -> io::Result<(Vec<OwnedFd>, Offload)> {
+    let shape = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    // A second process cannot take packets from an interface that was made with one queue.
+    let shape = if queues.get() > 1 { shape | libc::IFF_MULTI_QUEUE } else { shape };
+    let first = attach(path, name, shape | libc::IFF_TUN_EXCL)?;
+    let mut header_len = virtio::HEADER_LEN as c_int;
+    ioctl(first.as_fd(), libc::TUNSETVNETHDRSZ, &raw mut header_len)?;
+    let offload = climb(|mask| set_offload(first.as_fd(), mask))?;
+    let mut opened = vec![first];
+    if let Err(error) = add_up_to(queues, &mut opened, || attach(path, name, shape)) {
+        tracing::warn!("{name} gets {} of {queues} queues, and as many workers: {error}", opened.len());
+    }
+    Ok((opened, offload))
+}
+
+/// Adds queues until there are enough.
+fn add_up_to<T>(
+    enough: NonZeroUsize,
+    queues: &mut Vec<T>,
+    mut attach: impl FnMut() -> io::Result<T>,
+) -> io::Result<()> {
+    while queues.len() < enough.get() {
+        queues.push(attach()?);
+    }
+    Ok(())
+}
+
+/// A queue of the interface `name`.
+fn attach(path: &Path, name: &str, flags: c_int) -> io::Result<OwnedFd> {
     let device = open(path, OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())?;
-    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_TUN_EXCL;
     // The flags are sixteen bits wide; the kernel takes the upper ones for others.
     let mut request = request(name, libc::__c_anonymous_ifr_ifru { ifru_flags: flags as libc::c_short })?;
-    let device_fd = device.as_fd();
-    ioctl(device_fd, libc::TUNSETIFF, &raw mut request)?;
-    let mut header_len = virtio::HEADER_LEN as c_int;
-    ioctl(device_fd, libc::TUNSETVNETHDRSZ, &raw mut header_len)?;
-    let offload = climb(|mask| set_offload(device_fd, mask))?;
-    Ok((device, offload))
+    ioctl(device.as_fd(), libc::TUNSETIFF, &raw mut request)?;
+    Ok(device)
 }
 
 /// Sets the MTU of the interface `name`, in bytes.
@@ -167,6 +192,19 @@ mod tests {
         assert_eq!(Offload::LADDER.map(Offload::merge), [Merge::TcpAndUdp, Merge::Tcp, Merge::Nothing, Merge::Nothing]);
         assert_eq!(Offload::LADDER.map(Offload::as_str), ["tso+uso", "tso", "checksum", "none"]);
         assert_eq!(Offload::LADDER.map(Offload::mask), [0x67, 0x07, 0x01, 0]);
+    }
+
+    #[test]
+    fn queues_that_cannot_be_had_leave_those_that_can() {
+        let (mut queues, mut left) = (vec![0], 2);
+        let attach = || {
+            left -= 1;
+            if left > 0 { Ok(left) } else { Err(io::Error::from_raw_os_error(libc::EMFILE)) }
+        };
+
+        let error = add_up_to(NonZeroUsize::new(4).unwrap(), &mut queues, attach).unwrap_err();
+
+        assert_eq!((queues, error.raw_os_error()), (vec![0, 1], Some(libc::EMFILE)));
     }
 
     #[test]
