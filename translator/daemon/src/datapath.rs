@@ -46,6 +46,13 @@ pub(crate) enum DatapathError {
     Panicked(String),
 }
 
+impl DatapathError {
+    /// Why nobody can wait for the TUN interface.
+    fn of_wait(error: io::Error) -> Self {
+        if error.raw_os_error() == Some(libc::EBADFD) { Self::TunGone } else { Self::TunRead(error) }
+    }
+}
+
 /// What a datapath starts with.
 pub(crate) struct Start {
     pub(crate) tun: Tun,

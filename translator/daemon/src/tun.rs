@@ -15,6 +15,7 @@ use nix::net::if_::if_nametoindex;
 use packet::coalesce::Merge;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::select;
 
 pub(crate) use device::Offload;
 
@@ -145,9 +146,16 @@ impl Port {
         self.offload.merge()
     }
 
-    /// Waits for a frame, or for the end of the interface, which the read tells. Cancel safe.
+    /// Waits for a frame. Cancel safe.
+    ///
+    /// # Errors
+    /// `EBADFD`: there is no interface any more.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.device.readable().await.map(drop)
+        select! {
+            ready = self.device.readable() => ready.map(drop),
+            // Of an interface that was deleted the kernel reports nothing else.
+            ready = self.device.ready(Interest::ERROR) => Err(ready.err().unwrap_or_else(|| Errno::EBADFD.into())),
+        }
     }
 
     /// Reads one frame without waiting.

@@ -16,6 +16,7 @@ mod fleet;
 mod groups;
 mod hetzner;
 mod hosts;
+mod interface;
 mod life;
 mod membership;
 mod mistakes;

@@ -88,7 +88,7 @@ impl Worker {
         let blocked = self.path.is_blocked();
         select! {
             command = commands.recv() => Ok(Event::Command(command)),
-            ready = outlet.port.readable(), if !blocked => ready.map(|()| Event::Frames).map_err(DatapathError::TunRead),
+            ready = outlet.port.readable(), if !blocked => ready.map(|()| Event::Frames).map_err(DatapathError::of_wait),
             ready = socket.readable() => ready.map(|()| Event::Datagrams).map_err(DatapathError::Socket),
             ready = socket.writable(), if blocked => ready.map(|()| Event::Room).map_err(DatapathError::Socket),
             () = sleep_until(self.path.poll_timeout().into()) => Ok(Event::Time),

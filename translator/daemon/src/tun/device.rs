@@ -135,7 +135,7 @@ fn request(name: &str, value: libc::__c_anonymous_ifr_ifru) -> io::Result<libc::
 pub(super) fn register(device: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an owned descriptor stays open and the same until it is dropped, which the result does after it has
     // deregistered it.
-    unsafe { AsyncFd::register_with_interest(device, Interest::READABLE) }.map_err(io::Error::from)
+    unsafe { AsyncFd::register_with_interest(device, Interest::READABLE.add(Interest::ERROR)) }.map_err(io::Error::from)
 }
 
 #[expect(unsafe_code, reason = "the kernel has no other way to be asked")]

@@ -19,6 +19,21 @@ async fn a_busy_port_is_named() {
     );
 }
 
+#[tokio::test]
+async fn bursts_find_as_much_room_as_the_system_lets_us_have() {
+    let socket = Socket::bind(0).unwrap();
+    let limit = |name: &str| -> usize {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/core/{name}")).unwrap();
+        text.trim().parse().unwrap()
+    };
+
+    let own = SockRef::from(&socket.socket);
+
+    // The kernel counts twice what is asked for: it keeps books of packets, too.
+    assert!(own.recv_buffer_size().unwrap() >= 2 * limit("rmem_max").min(SOCKET_BUFFER_BYTES));
+    assert!(own.send_buffer_size().unwrap() >= 2 * limit("wmem_max").min(SOCKET_BUFFER_BYTES));
+}
+
 /// Two sockets, and what is sent from one to the other.
 struct Pair {
     left: Socket,

@@ -63,7 +63,7 @@ impl Lane {
         };
         select! {
             other = other => return Ok(Some(other)),
-            ready = self.translation.readable() => ready.map_err(DatapathError::TunRead)?,
+            ready = self.translation.readable() => ready.map_err(DatapathError::of_wait)?,
             () = time => {}
         }
         let now = Instant::now();
