@@ -70,14 +70,21 @@ fn plan_block(block: &Block, before: &Value, config: &Value) -> Value {
     }
 }
 
-/// The element of a set that an author's block was before: the one in which all that the author gives is the same. Core
-/// compares elements of a set without their history, so another spelling makes another element.
+/// The element of a set that an author's block was before: the one in which all that the author gives is the same, and
+/// of several the one in which the author gave nothing else. Core compares elements of a set without their history, so
+/// another spelling makes another element.
 fn predecessor<'v>(content: &Schema, before: &'v Value, config: &Value) -> &'v Value {
+    let is_given = |name: &str| *config.attribute(name) != Value::Null;
     let is_same = |element: &&Value| {
-        let given = |name: &&str| *config.attribute(name) != Value::Null;
-        content.names().filter(given).all(|name| element.attribute(name) == config.attribute(name))
+        let mut given = content.names().filter(|name| is_given(name));
+        given.all(|name| element.attribute(name) == config.attribute(name))
     };
-    before.elements().iter().find(is_same).unwrap_or(&Value::Null)
+    let has_no_more = |element: &&Value| {
+        let mut others = content.attributes.iter().filter(|attribute| !is_given(attribute.name));
+        others.all(|other| settle(other, element, &Value::Null) == *element.attribute(other.name))
+    };
+    let elements = || before.elements().iter().filter(is_same);
+    elements().find(has_no_more).or_else(|| elements().next()).unwrap_or(&Value::Null)
 }
 
 /// The attributes whose change makes a new resource.
@@ -260,6 +267,17 @@ mod tests {
         assert_eq!(planned_with("bell", two.clone(), list([wanted("acme"), wanted("apex")])).attribute("bell"), &two);
         let ring = planned_with("key_ring", two, list([wanted("apex")]));
         assert_eq!(ring.attribute("key_ring"), &list([made("apex")]), "an element of a set is found by what is given");
+    }
+
+    #[test]
+    fn a_block_of_a_set_without_attributes_is_not_taken_for_one_that_has_some() {
+        let empty = object([("pin", list([]))]);
+        let applied = planned_with("key_ring", list([]), list([wanted("acme"), empty.clone()]));
+        let before = fill_unknowns(applied.attribute("key_ring").clone());
+
+        let planned = planned_with("key_ring", before.clone(), list([wanted("acme"), empty]));
+
+        assert_eq!(planned.attribute("key_ring"), &before);
     }
 
     #[test]
