@@ -5,8 +5,11 @@ use lab::vectors::{cases, play};
 
 const CASES: &str = include_str!("vectors.txt");
 
-/// What the cases suppose. Packets that come out stay where they are: no host is to answer them.
-const OPTIONS: [&str; 18] = [
+/// What the cases suppose, among it that packets of several flows leave in order: one queue. Packets that come out stay
+/// where they are: no host is to answer them.
+const OPTIONS: [&str; 20] = [
+    "--workers",
+    "1",
     "--ports",
     "1-3000",
     "--address6",
