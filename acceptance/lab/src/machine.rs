@@ -1,7 +1,7 @@
 //! A server that really boots: Debian's kernel and cloud-init under qemu, with what Hetzner puts around it.
 //!
 //! What differs from the hoster: the firmware says the vendor and a serial, but the metadata service and the DHCP server
-//! are stand-ins (see [`hoster`]); the disk is debootstrap's and not Hetzner's image; there is no rescue system, no private
+//! are stand-ins (see `hoster`); the disk is debootstrap's and not Hetzner's image; there is no rescue system, no private
 //! network, and no firewall before the server.
 
 mod accelerator;
