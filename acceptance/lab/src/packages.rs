@@ -137,13 +137,34 @@ pub fn unpacked(package: &str) -> Result<PathBuf> {
 /// # Errors
 /// As [`unpacked`].
 pub fn newest(package: &str) -> Result<PathBuf> {
-    unpack(&format!("{package}-unstable"), package, UNSTABLE)
+    let mirror =
+        mirror()?.context("no source of apt is a mirror of Debian; add one, run apt-get update, and try again")?;
+    unpack(&format!("{package}-unstable"), package, &format!("mirror='{mirror}'\n{UNSTABLE}"))
+}
+
+/// Where this machine's apt gets Debian from, if it does.
+///
+/// # Errors
+/// There is no `apt-get` here.
+pub fn mirror() -> Result<Option<String>> {
+    let mut ask = Command::new("apt-get");
+    ask.args(["indextargets", "--format", "$(ORIGIN) $(CODENAME) $(REPO_URI)", "Created-By: Packages"]);
+    let output = ask.output().context("apt-get")?;
+    Ok(mirror_among(&String::from_utf8_lossy(&output.stdout)).map(str::to_owned))
+}
+
+/// The first that has a whole release: `bookworm-updates` and the like are beside one.
+fn mirror_among(targets: &str) -> Option<&str> {
+    targets.lines().find_map(|line| {
+        let (release, address) = line.strip_prefix("Debian ")?.split_once(' ')?;
+        (!release.contains('-')).then_some(address)
+    })
 }
 
 /// Makes apt look at Debian unstable and nothing else, in the working directory and nowhere else.
 const UNSTABLE: &str = r#"
 mkdir -p lists/partial archives/partial
-echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian unstable main' >list
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror unstable main" >list
 printf '%s\n' "Dir::State::lists \"$PWD/lists\";" "Dir::Cache \"$PWD\";" "Dir::Etc::sourcelist \"$PWD/list\";" \
     'Dir::Etc::sourceparts "-";' 'Acquire::Languages "none";' >apt.conf
 export APT_CONFIG="$PWD/apt.conf"
@@ -182,4 +203,18 @@ fn apt(words: &[&str]) -> Result<()> {
         bail!("apt-get {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim_end());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_is_one_of_debian_with_a_whole_release() {
+        let targets = "Docker bookworm https://one.example/\nDebian bookworm-security https://two.example/\n\
+                       Debian bookworm https://three.example/debian/\nDebian trixie https://four.example/\n";
+
+        assert_eq!(mirror_among(targets), Some("https://three.example/debian/"));
+        assert_eq!(mirror_among("  https://never.updated.example/\n"), None);
+    }
 }

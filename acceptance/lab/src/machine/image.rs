@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::packages::target_directory;
+use crate::packages::{mirror, target_directory};
 
 const BUILD: &str = include_str!("image.sh");
 
@@ -23,7 +23,7 @@ impl Image {
     /// The kept image, or a new one: minutes, and 300 MB of packages. Another recipe is another image.
     ///
     /// # Errors
-    /// Not root, debootstrap is missing, or Debian's mirror cannot be reached.
+    /// Not root, `debootstrap` or `apt-get` is missing, or Debian's mirror cannot be reached.
     pub(super) fn get() -> Result<Self> {
         let place = target_directory()?.join("machine");
         fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
@@ -52,7 +52,7 @@ fn build(place: &Path) -> Result<()> {
     }
     // What debootstrap mounts goes with the namespace.
     let mut build = Command::new("unshare");
-    build.args(["--mount", "--propagation=private", "sh", "-c", BUILD, "image.sh"]).arg(place);
+    build.args(["--mount", "--propagation=private", "sh", "-c", BUILD, "image.sh"]).arg(place).args(mirror()?);
     let output =
         build.env("PATH", crate::host::path()).env("LC_ALL", "C").output().context("unshare (package util-linux)")?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Builds the disk of a Debian 12 server in the directory $1: kernel, initrd, disk.raw. Runs in a mount namespace of its own.
+# Builds the disk of a Debian 12 server in the directory $1: kernel, initrd, disk.raw. Its packages come from the mirror $2;
+# without one, from debootstrap's own. Runs in a mount namespace of its own.
 set -eu
 suite=bookworm
-mirror=http://deb.debian.org/debian
 # What Hetzner's image has as far as a first boot is concerned: ifupdown, a DHCP client, a plain resolv.conf, cloud-init.
 # debootstrap does not find python3-cffi-backend by itself: python3-cryptography asks for it by a virtual name.
 packages=systemd-sysv,udev,dbus,ifupdown,isc-dhcp-client,iproute2,kmod,netbase,openssh-server,cloud-init,python3-cffi-backend,curl,ca-certificates,iputils-ping,nftables,linux-image-cloud-amd64
@@ -11,7 +11,7 @@ cd "$1"
 mkdir root
 # In memory, where dpkg's many calls of fsync cost nothing.
 mount -t tmpfs -o size=3G,mode=0755 tmpfs root
-debootstrap --variant=minbase --include="$packages" "$suite" root "$mirror" >debootstrap.log 2>&1 || {
+debootstrap --variant=minbase --include="$packages" "$suite" root ${2:+"$2"} >debootstrap.log 2>&1 || {
   tail -n 20 debootstrap.log >&2
   exit 1
 }
