@@ -5,9 +5,15 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::str::FromStr;
 
-use contract::{EndpointError, Name, Pool6, PublicKey, parse_endpoint};
+use cloud_init::RenderError;
+use contract::{EndpointError, GATEWAY_LABEL, Name, Pool6, PublicKey, parse_endpoint};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use tfplugin5::{Attr, Spelled, model};
+use tfplugin5::{Attr, Diagnostic, Spelled, model};
+
+use crate::entry::full_name;
+
+/// What a server is found by.
+pub(crate) type Labels = BTreeMap<String, Attr<String>>;
 
 /// Any values; a change of one draws new keys.
 pub(crate) type Rotate = BTreeMap<String, Attr<String>>;
@@ -38,6 +44,32 @@ impl Link {
             address6: Spelled::from(entry.address6).into(),
             address4: Spelled::from(entry.address4()).into(),
         }
+    }
+
+    /// Id and labels of what hangs on a gateway, the labels its own name under `key` and the gateway's: unknown as long as
+    /// one of the names is.
+    pub(crate) fn identify(
+        gateway: &Attr<Self>,
+        name: &Attr<Spelled<Name>>,
+        key: &str,
+    ) -> (Attr<String>, Attr<Labels>) {
+        let gateway = match gateway {
+            Attr::Known(link) => link.id.clone(),
+            Attr::Unknown | Attr::Null => Attr::Unknown,
+        };
+        let (Attr::Known(gateway), Attr::Known(name)) = (gateway, name) else {
+            return (Attr::Unknown, Attr::Unknown);
+        };
+        let labels = [(GATEWAY_LABEL, gateway.to_string()), (key, name.to_string())];
+        let labels = labels.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+        (full_name(&gateway, name).into(), Attr::Known(labels))
+    }
+
+    /// Public resolvers work with one prefix only; better said before anything is made.
+    pub(crate) fn resolver_problem(gateway: &Attr<Self>, dns: &Attr<Spelled<Dns>>) -> Option<Diagnostic> {
+        let pool6 = **gateway.known()?.pool6.known()?;
+        let wrong = **dns.known()? == Dns::Public && pool6 != Pool6::default();
+        wrong.then(|| Diagnostic::error(RenderError::PublicDnsNeedsWellKnownPrefix { pool6 }.to_string()).at("dns"))
     }
 }
 

@@ -1,12 +1,11 @@
 //! What can be said of a peer before it is applied.
 
 use cloud_init::{FirstBoot, Format, RenderError};
-use contract::{GATEWAY_LABEL, PEER_LABEL, Pool6};
+use contract::PEER_LABEL;
 use tfplugin5::{Attr, Diagnostic, PlanContext, Spelled};
 
 use super::Peer;
-use crate::attributes::Dns;
-use crate::entry::full_name;
+use crate::attributes::Link;
 
 impl Peer {
     pub(super) fn complete_plan(&mut self, cx: &mut PlanContext<'_, Self>) {
@@ -22,31 +21,15 @@ impl Peer {
             self.render_format = Format::default().number().into();
         }
         self.name_it();
-        for diagnostic in self.resolver_problem().into_iter().chain(self.first_boot_problem()) {
+        for diagnostic in Link::resolver_problem(&self.gateway, &self.dns).into_iter().chain(self.first_boot_problem())
+        {
             cx.diagnostics.push(diagnostic);
         }
     }
 
     /// Sets what follows from the gateway's name and the peer's own.
     pub(super) fn name_it(&mut self) {
-        let gateway = match &self.gateway {
-            Attr::Known(link) => link.id.clone(),
-            Attr::Unknown | Attr::Null => Attr::Unknown,
-        };
-        let (Attr::Known(gateway), Attr::Known(name)) = (gateway, &self.name) else {
-            (self.id, self.labels) = (Attr::Unknown, Attr::Unknown);
-            return;
-        };
-        self.id = full_name(&gateway, name).into();
-        let labels = [(GATEWAY_LABEL, gateway.to_string()), (PEER_LABEL, name.to_string())];
-        self.labels = Attr::Known(labels.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect());
-    }
-
-    /// Public resolvers work with one prefix only; better said before anything is made.
-    fn resolver_problem(&self) -> Option<Diagnostic> {
-        let pool6 = **self.gateway.known()?.pool6.known()?;
-        let wrong = **self.dns.known()? == Dns::Public && pool6 != Pool6::default();
-        wrong.then(|| Diagnostic::error(RenderError::PublicDnsNeedsWellKnownPrefix { pool6 }.to_string()).at("dns"))
+        (self.id, self.labels) = Link::identify(&self.gateway, &self.name, PEER_LABEL);
     }
 
     /// A server that cannot be told what its author wants had better not be made.

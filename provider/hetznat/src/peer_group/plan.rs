@@ -1,17 +1,15 @@
 //! What can be said of a group before it is applied.
 
-use cloud_init::RenderError;
-use contract::{GATEWAY_LABEL, GROUP_LABEL, Group, LabelSelector, Name, Pool6};
-use tfplugin5::{Attr, Diagnostic, PlanContext};
+use contract::{GATEWAY_LABEL, GROUP_LABEL, Group, LabelSelector, Name};
+use tfplugin5::{Diagnostic, PlanContext};
 
 use super::PeerGroup;
-use crate::attributes::Dns;
-use crate::entry::full_name;
+use crate::attributes::Link;
 
 impl PeerGroup {
     pub(super) fn complete_plan(&mut self, cx: &mut PlanContext<'_, Self>) {
         self.name_it();
-        for diagnostic in self.name_problem().into_iter().chain(self.resolver_problem()) {
+        for diagnostic in self.name_problem().into_iter().chain(Link::resolver_problem(&self.gateway, &self.dns)) {
             cx.diagnostics.push(diagnostic);
         }
         let Some(prior) = cx.prior else { return };
@@ -22,29 +20,12 @@ impl PeerGroup {
 
     /// Sets what follows from the gateway's name and the group's own.
     pub(super) fn name_it(&mut self) {
-        let gateway = match &self.gateway {
-            Attr::Known(link) => link.id.clone(),
-            Attr::Unknown | Attr::Null => Attr::Unknown,
-        };
-        let (Attr::Known(gateway), Attr::Known(name)) = (gateway, &self.name) else {
-            (self.id, self.labels) = (Attr::Unknown, Attr::Unknown);
-            return;
-        };
-        self.id = full_name(&gateway, name).into();
-        let labels = [(GATEWAY_LABEL, gateway.to_string()), (GROUP_LABEL, name.to_string())];
-        self.labels = Attr::Known(labels.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect());
+        (self.id, self.labels) = Link::identify(&self.gateway, &self.name, GROUP_LABEL);
     }
 
     fn name_problem(&self) -> Option<Diagnostic> {
         let problem = Group::name_problem(self.name.known()?)?;
         Some(Diagnostic::error(format!("name {problem}")).at("name"))
-    }
-
-    /// Public resolvers work with one prefix only; better said before anything is made.
-    fn resolver_problem(&self) -> Option<Diagnostic> {
-        let pool6 = **self.gateway.known()?.pool6.known()?;
-        let wrong = **self.dns.known()? == Dns::Public && pool6 != Pool6::default();
-        wrong.then(|| Diagnostic::error(RenderError::PublicDnsNeedsWellKnownPrefix { pool6 }.to_string()).at("dns"))
     }
 }
 
