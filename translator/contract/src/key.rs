@@ -86,8 +86,7 @@ impl FromStr for PrivateKey {
 
 impl PartialEq for PrivateKey {
     fn eq(&self, other: &Self) -> bool {
-        // No early exit: the time of a comparison must not tell how many bytes agree.
-        self.0.iter().zip(other.0.iter()).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+        is_same_secret(&self.0, &other.0)
     }
 }
 
@@ -113,6 +112,11 @@ pub enum KeyError {
     /// 32 zero bytes: what an unset key looks like.
     #[error("the key is all zeros, which is an unset key; make one with `wg genkey`")]
     Zero,
+}
+
+/// Without an early exit: the time of a comparison must not tell how many bytes agree.
+pub(crate) fn is_same_secret<const N: usize>(one: &[u8; N], other: &[u8; N]) -> bool {
+    one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 fn decode(text: &str) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyError> {
