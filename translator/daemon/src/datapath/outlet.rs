@@ -2,7 +2,7 @@
 
 use std::io;
 
-use packet::{Offload, Packet, segment, virtio};
+use packet::{HEADROOM, Offload, Packet, segment, virtio};
 
 use super::DatapathError;
 use super::drops::{DropReason, Drops};
@@ -34,6 +34,22 @@ impl Outlet {
         }
         drops.add(DropReason::TunWriteFailed);
         Ok(())
+    }
+
+    /// The same with a packet that the engine made by itself: `frame` is where it gets room in front for its header.
+    pub(super) fn write_made(
+        &mut self,
+        drops: &mut Drops,
+        frame: &mut [u8],
+        bytes: &[u8],
+    ) -> Result<(), DatapathError> {
+        let end = HEADROOM + bytes.len();
+        let Some(place) = frame.get_mut(HEADROOM..end) else {
+            drops.add(DropReason::TunWriteFailed);
+            return Ok(());
+        };
+        place.copy_from_slice(bytes);
+        self.write(drops, Packet::new(frame, HEADROOM..end))
     }
 
     fn write_segments(&mut self, drops: &mut Drops, packet: &Packet<'_>) -> Result<(), DatapathError> {

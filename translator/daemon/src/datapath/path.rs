@@ -211,20 +211,12 @@ impl Path {
         while let Some(made) = self.engine.poll_transmit() {
             match made.side {
                 Side::Inside if !self.is_for_gateway(&made.bytes) => to_peer(&mut self.tunnels, &made.bytes),
-                Side::Inside | Side::Outside => self.write_made(&made.bytes)?,
+                Side::Inside | Side::Outside => {
+                    self.outlet.write_made(&mut self.drops, &mut self.frame, &made.bytes)?;
+                }
             }
         }
         Ok(())
-    }
-
-    fn write_made(&mut self, bytes: &[u8]) -> Result<(), DatapathError> {
-        let end = HEADROOM + bytes.len();
-        let Some(place) = self.frame.get_mut(HEADROOM..end) else {
-            self.drops.add(DropReason::TunWriteFailed);
-            return Ok(());
-        };
-        place.copy_from_slice(bytes);
-        self.outlet.write(&mut self.drops, Packet::new(&mut self.frame, HEADROOM..end))
     }
 
     /// Sends as long as `least` datagrams wait, and there is room.

@@ -121,13 +121,7 @@ impl Translation {
     /// Writes what the engine made by itself. Which side it is for, the kernel sees from its family.
     fn write_made(&mut self) -> Result<(), DatapathError> {
         for bytes in self.made.drain(..) {
-            let end = HEADROOM + bytes.len();
-            let Some(place) = self.frame.get_mut(HEADROOM..end) else {
-                self.drops.add(DropReason::TunWriteFailed);
-                continue;
-            };
-            place.copy_from_slice(&bytes);
-            self.outlet.write(&mut self.drops, Packet::new(&mut self.frame, HEADROOM..end))?;
+            self.outlet.write_made(&mut self.drops, &mut self.frame, &bytes)?;
         }
         Ok(())
     }
