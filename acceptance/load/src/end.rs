@@ -2,36 +2,31 @@
 //! front of every gateway, and must be faster than all of them.
 
 use std::fs;
-use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use contract::{PrivateKey, PublicKey};
-use nix::errno::Errno;
-use packet::coalesce::{Coalescer, Merge, Refused};
+use packet::coalesce::Coalescer;
 use packet::segment::Parts;
-use packet::{HEADROOM, Packet, virtio};
+use packet::{Frame, virtio};
 use tokio::time::sleep_until;
-use tun_rs::{AsyncDevice, DeviceBuilder};
+use tun::{Port, Read, Tun, Turn, Written};
 use tunnel::{Outcome, PeerConfig, Received, Sent, Socket, Tunnels};
 
 use crate::say;
 
-/// The most frames of one batch.
-const BATCH: usize = 64;
-/// The largest IP packet, and so the largest super-packet.
-const LARGEST_PACKET: usize = 65_535;
+/// The most that is read from the kernel before the peer has its turn, in bytes.
+const TURN_BYTES: usize = usize::MAX;
 /// Flows whose packets are merged beside each other.
 const FLOWS: usize = 32;
 /// Datagrams that are worth a system call.
 const RUN: usize = 64;
 /// One peer owns every address, so any of them finds it.
 const PEER: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-/// Where a frame's header stands, so that its packet stands at `HEADROOM`.
-const FRAME_AT: usize = HEADROOM - virtio::HEADER_LEN;
 
 /// Who is at both ends.
 #[derive(Debug, clap::Args)]
@@ -65,8 +60,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         let blocked = end.is_blocked;
         let timeout = sleep_until(end.tunnels.poll_timeout().into());
         tokio::select! {
-            ready = end.device.readable(), if !blocked => { ready?; end.handle_frames()?; }
-            ready = end.socket.readable() => { ready?; end.handle_datagrams(); }
+            ready = end.port.readable(), if !blocked => { ready?; end.handle_frames()?; }
+            ready = end.socket.readable() => { ready?; end.handle_datagrams()?; }
             ready = end.socket.writable(), if blocked => ready?,
             () = timeout => end.tunnels.handle_timeout(Instant::now(), SystemTime::now()),
         }
@@ -74,10 +69,10 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 }
 
 struct End {
-    device: AsyncDevice,
+    port: Port,
     socket: Socket,
     tunnels: Tunnels,
-    frame: Box<[u8]>,
+    frame: Frame,
     coalescer: Coalescer,
     received: Vec<Received>,
     is_blocked: bool,
@@ -88,37 +83,34 @@ impl End {
         let text = fs::read_to_string(&options.private_key).context("private key")?;
         let key: PrivateKey = text.trim().parse().map_err(|error| anyhow!("private key: {error}"))?;
         let public_key: PublicKey = options.peer.parse().map_err(|error| anyhow!("the peer's key: {error}"))?;
-        let builder = DeviceBuilder::new().name(&options.tun).mtu(options.mtu);
-        let device = builder
-            .with(|options| {
-                options.offload(true);
-            })
-            .build_async()
-            .with_context(|| options.tun.clone())?;
+        let port = Tun::open(&options.tun, options.mtu, NonZeroUsize::MIN)?.into_port().context("TUN interface")?;
         let mut tunnels = Tunnels::new(&key, options.mtu, Instant::now());
         let allowed = vec!["::/0".parse()?, "0.0.0.0/0".parse()?];
         let peer = PeerConfig { public_key, allowed, endpoint: Some(options.endpoint), keepalive_secs: 25 };
         tunnels.set_peer(Instant::now(), SystemTime::now(), peer);
         Ok(Self {
-            device,
+            coalescer: Coalescer::new(port.merge(), FLOWS),
+            port,
             socket: Socket::bind(options.listen)?,
             tunnels,
-            frame: vec![0; HEADROOM + LARGEST_PACKET].into(),
-            coalescer: Coalescer::new(Merge::TcpAndUdp, FLOWS),
+            frame: Frame::new(),
             received: Vec::new(),
             is_blocked: false,
         })
     }
 
     fn handle_frames(&mut self) -> Result<()> {
-        for _ in 0..BATCH {
-            if self.is_blocked {
-                break;
-            }
-            match self.device.try_recv(&mut self.frame[FRAME_AT..]) {
-                Ok(len) => self.handle_frame(len),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error).context("TUN interface"),
+        let mut turn = Turn::of(TURN_BYTES);
+        while !turn.is_over() && !self.is_blocked {
+            match self.port.read(self.frame.room()) {
+                Read::Frame(len) => {
+                    turn.takes(len);
+                    self.handle_frame(len);
+                }
+                Read::Spoilt => {}
+                Read::Nothing => break,
+                Read::Gone => bail!("the TUN interface is gone"),
+                Read::Broken(error) => return Err(error).context("TUN interface"),
             }
             if self.tunnels.transmits().len() >= RUN {
                 self.transmit();
@@ -129,12 +121,7 @@ impl End {
 
     /// What cannot be cut is nothing that a benchmark sends.
     fn handle_frame(&mut self, len: usize) {
-        let Some((header, bytes)) = self.frame[FRAME_AT..FRAME_AT + len].split_at_checked(virtio::HEADER_LEN) else {
-            return;
-        };
-        let Ok(offload) = virtio::decode(header, bytes) else { return };
-        let mut packet = Packet::new(&mut self.frame, HEADROOM..FRAME_AT + len);
-        packet.offload = offload;
+        let Ok(packet) = self.frame.packet(len) else { return };
         let Ok(parts) = Parts::of(&packet) else { return };
         let Ok(mut towards) = self.tunnels.towards(PEER, parts.count()) else { return };
         for index in 0..parts.count() {
@@ -142,30 +129,16 @@ impl End {
         }
     }
 
-    fn handle_datagrams(&mut self) {
+    fn handle_datagrams(&mut self) -> Result<()> {
         let now = Instant::now();
         let mut received = mem::take(&mut self.received);
         self.socket.recv_batch(&mut received);
         for Received { from, datagram } in received.drain(..) {
             let Outcome::Inside(inside) = self.tunnels.handle_datagram(now, from, datagram) else { continue };
-            if self.coalescer.push(inside.bytes()) == Err(Refused::Full) {
-                self.write();
-                let _ = self.coalescer.push(inside.bytes());
-            }
+            self.coalescer.push_after(inside.bytes(), |merged| write(&self.port, merged))?;
         }
         self.received = received;
-        self.write();
-    }
-
-    fn write(&mut self) {
-        while let Some(mut packet) = self.coalescer.poll() {
-            let Ok(frame) = virtio::with_header(&mut packet) else { continue };
-            match nix::unistd::write(&*self.device, frame) {
-                // The interface is not up yet, or its queue is full: as lost as on any other link.
-                Ok(_) | Err(Errno::EIO | Errno::EAGAIN) => {}
-                Err(errno) => eprintln!("write to the TUN interface: {errno}"),
-            }
-        }
+        write(&self.port, &mut self.coalescer)
     }
 
     fn transmit(&mut self) {
@@ -181,4 +154,16 @@ impl End {
             }
         }
     }
+}
+
+/// What an interface that is not up yet, or whose queue is full, does not take is as lost as on any other link.
+fn write(port: &Port, merged: &mut Coalescer) -> Result<()> {
+    while let Some(mut packet) = merged.poll() {
+        if let Ok(frame) = virtio::with_header(&mut packet)
+            && let Written::Gone = port.write(frame)
+        {
+            bail!("the TUN interface is gone");
+        }
+    }
+    Ok(())
 }

@@ -19,10 +19,10 @@ use std::time::Instant;
 
 use contract::{Gateway, Name, PrivateKey};
 use nat64::Engine;
+use tun::Tun;
 use tunnel::{BindError, Socket};
 
 use crate::network::Machine;
-use crate::tun::Tun;
 use engine_work::EngineWork;
 use task::Task;
 use worker::{Command, Worker};

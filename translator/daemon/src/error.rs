@@ -9,8 +9,7 @@ use std::process::ExitCode;
 
 use contract::{KeyError, Name, ParseError, PublicKey};
 use ipnet::{IpNet, Ipv4Net};
-
-use crate::tun::TunError;
+use tun::TunError;
 
 /// What `--help` says about [`Exit`].
 pub(crate) const EXIT_CODES_HELP: &str = "\

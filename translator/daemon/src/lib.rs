@@ -31,7 +31,6 @@ mod tables;
 #[cfg(test)]
 mod testing;
 mod tls;
-mod tun;
 mod watch;
 
 use std::io::{self, Write as _};

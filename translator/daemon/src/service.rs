@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use contract::Name;
 use nat64::Engine;
 use tokio::time::timeout;
+use tun::Tun;
 
 use crate::datapath::{self, Applied, Handle, Snapshot, Start};
 use crate::dns64::Resolver;
@@ -15,7 +16,6 @@ use crate::egress::Outside;
 use crate::error::Error;
 use crate::network::{Machine, Network, Plan};
 use crate::source::Config;
-use crate::tun::Tun;
 
 /// What comes from the TUN may be this large; the engine, not the kernel, tells senders what fits into a tunnel.
 const TUN_MTU: u16 = 1500;

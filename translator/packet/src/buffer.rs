@@ -13,6 +13,9 @@ use crate::virtio;
 /// An IPv6 header is 20 bytes longer than an IPv4 one, an ICMP error has two of them, and a fragment header adds 8.
 pub const HEADROOM: usize = virtio::HEADER_LEN + 2 * 20 + 8;
 
+/// The longest IP packet without a jumbo payload, in bytes (RFC 8200 §3).
+pub(crate) const LARGEST_PACKET: usize = 65_535 + crate::ipv6::HEADER_LEN;
+
 /// One IP packet inside a caller's buffer.
 #[derive(Debug)]
 pub struct Packet<'a> {

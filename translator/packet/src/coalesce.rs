@@ -9,6 +9,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+use crate::buffer::LARGEST_PACKET;
 use crate::{Packet, SegmentKind};
 use candidate::{Candidate, Flow};
 use slot::Slot;
@@ -18,9 +19,6 @@ pub const LARGEST_SUPER_PACKET: usize = 65_535;
 
 /// The most packets in one: what every kernel that takes UDP super-packets takes (`UDP_MAX_SEGMENTS` was 64 at first).
 pub const MOST_SEGMENTS: u16 = 64;
-
-/// The longest IP packet without a jumbo payload, in bytes (RFC 8200 §3).
-const LARGEST_PACKET: usize = 65_535 + crate::ipv6::HEADER_LEN;
 
 /// Why a packet was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +99,19 @@ impl Coalescer {
         self.used += 1;
         if candidate.flow.is_none() {
             self.barrier = self.used;
+        }
+        Ok(())
+    }
+
+    /// Takes a packet as [`push`](Self::push) does. Where there is no room for it, `make_room` first gets to
+    /// [`poll`](Self::poll) everything; what is longer than any packet is dropped.
+    ///
+    /// # Errors
+    /// Those of `make_room`; the packet is gone then.
+    pub fn push_after<E>(&mut self, bytes: &[u8], make_room: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
+        if self.push(bytes) == Err(Refused::Full) {
+            make_room(self)?;
+            let _ = self.push(bytes);
         }
         Ok(())
     }

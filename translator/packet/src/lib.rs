@@ -17,10 +17,12 @@ pub mod udp;
 pub mod virtio;
 
 mod buffer;
+mod frame;
 mod layout;
 mod malformed;
 
 pub use buffer::{Checksum, HEADROOM, NoHeadroom, Offload, Packet, SegmentKind, Segments};
+pub use frame::Frame;
 pub use layout::{Family, Layout, TransportHeader};
 pub use malformed::Malformed;
 

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use packet::{HEADROOM, Offload, Packet, segment, virtio};
+use packet::{Frame, Offload, Packet, segment, virtio};
+use tun::{Port, Written};
 
 use super::DatapathError;
 use super::drops::{DropReason, Drops};
-use crate::tun::{Port, Written};
 
 /// The way into the TUN interface.
 pub(super) struct Outlet {
@@ -40,16 +40,14 @@ impl Outlet {
     pub(super) fn write_made(
         &mut self,
         drops: &mut Drops,
-        frame: &mut [u8],
+        frame: &mut Frame,
         bytes: &[u8],
     ) -> Result<(), DatapathError> {
-        let end = HEADROOM + bytes.len();
-        let Some(place) = frame.get_mut(HEADROOM..end) else {
-            drops.add(DropReason::TunWriteFailed);
-            return Ok(());
-        };
-        place.copy_from_slice(bytes);
-        self.write(drops, Packet::new(frame, HEADROOM..end))
+        if let Some(packet) = frame.copy_of(bytes) {
+            return self.write(drops, packet);
+        }
+        drops.add(DropReason::TunWriteFailed);
+        Ok(())
     }
 
     fn write_segments(&mut self, drops: &mut Drops, packet: &Packet<'_>) -> Result<(), DatapathError> {

@@ -10,31 +10,26 @@ use std::mem;
 use std::time::{Instant, SystemTime};
 
 use nat64::{Engine, Side, Verdict};
-use packet::coalesce::{Coalescer, Merge, Refused};
+use packet::coalesce::{Coalescer, Merge};
 use packet::segment::Parts;
-use packet::{HEADROOM, Packet, virtio};
+use packet::{Frame, Packet};
+use tun::{Port, Read, Turn};
 use tunnel::{Outcome, Received, Sent, Socket, Tunnels};
 
 use super::drops::{DropReason, Drops};
 use super::outlet::Outlet;
 use super::route::{Addresses, Route, destination};
 use super::{DatapathError, steered};
-use crate::tun::{Port, Read};
 
-/// The most frames of one batch: the other directions get their turn after it.
-pub(super) const BATCH: usize = 64;
-
-/// The largest IP packet, and so the largest super-packet.
-pub(super) const LARGEST_PACKET: usize = 65_535;
+/// The most that is read from the kernel before peers have their turn, in bytes. It is encrypted on the way, at some
+/// gigabyte a second.
+const TURN_BYTES: usize = usize::MAX;
 
 /// Flows whose packets are merged beside each other; each may cost 64 KiB.
 pub(super) const FLOWS: usize = 32;
 
 /// Datagrams that are worth a system call: what the kernel takes at once.
 const RUN: usize = 64;
-
-/// Where a frame's header stands, so that its packet stands at `HEADROOM`.
-pub(super) const FRAME_AT: usize = HEADROOM - virtio::HEADER_LEN;
 
 /// Everything a packet meets on its way.
 pub(super) struct Path {
@@ -44,8 +39,7 @@ pub(super) struct Path {
     pub(super) engine: Engine,
     pub(super) addresses: Addresses,
     pub(super) drops: Drops,
-    /// One frame, with room in front for translation.
-    frame: Box<[u8]>,
+    frame: Frame,
     coalescer: Coalescer,
     received: Vec<Received>,
     is_blocked: bool,
@@ -61,7 +55,7 @@ impl Path {
             engine,
             addresses,
             drops: Drops::default(),
-            frame: vec![0; HEADROOM + LARGEST_PACKET].into(),
+            frame: Frame::new(),
             received: Vec::new(),
             is_blocked: false,
         }
@@ -89,34 +83,25 @@ impl Path {
     /// Takes a batch of datagrams from the peers.
     pub(super) fn handle_datagrams(&mut self, now: Instant) -> Result<(), DatapathError> {
         let mut received = mem::take(&mut self.received);
+        let mut coalescer = mem::replace(&mut self.coalescer, Coalescer::new(Merge::Nothing, 0));
         self.socket.recv_batch(&mut received);
         for Received { from, datagram } in received.drain(..) {
             if let Outcome::Inside(inside) = self.tunnels.handle_datagram(now, from, datagram) {
-                self.merge(now, inside.bytes())?;
+                coalescer.push_after(inside.bytes(), |merged| self.handle_merged(now, merged))?;
             }
         }
+        self.handle_merged(now, &mut coalescer)?;
         self.received = received;
-        self.handle_merged(now)
-    }
-
-    fn merge(&mut self, now: Instant, inside: &[u8]) -> Result<(), DatapathError> {
-        if self.coalescer.push(inside) == Err(Refused::Full) {
-            self.handle_merged(now)?;
-            // Empty now, and no packet that came in a datagram is longer than packets can be.
-            let _ = self.coalescer.push(inside);
-        }
+        self.coalescer = coalescer;
         Ok(())
     }
 
-    fn handle_merged(&mut self, now: Instant) -> Result<(), DatapathError> {
-        let mut coalescer = mem::replace(&mut self.coalescer, Coalescer::new(Merge::Nothing, 0));
-        self.engine.expect_inside(coalescer.waiting());
-        let mut outcome = Ok(());
-        while let Some(packet) = coalescer.poll() {
-            outcome = outcome.and_then(|()| self.handle_inside(now, packet));
+    fn handle_merged(&mut self, now: Instant, merged: &mut Coalescer) -> Result<(), DatapathError> {
+        self.engine.expect_inside(merged.waiting());
+        while let Some(packet) = merged.poll() {
+            self.handle_inside(now, packet)?;
         }
-        self.coalescer = coalescer;
-        outcome
+        Ok(())
     }
 
     fn handle_inside(&mut self, now: Instant, mut packet: Packet<'_>) -> Result<(), DatapathError> {
@@ -136,14 +121,15 @@ impl Path {
         destination(packet).is_some_and(|address| self.addresses.is_gateway(address))
     }
 
-    /// Takes a batch of packets from the kernel, and sends what becomes of them run by run.
+    /// Takes a turn's packets from the kernel, and sends what becomes of them run by run.
     pub(super) fn handle_frames(&mut self, now: Instant) -> Result<(), DatapathError> {
-        for _ in 0..BATCH {
-            if self.is_blocked() {
-                break;
-            }
-            match self.outlet.port.read(&mut self.frame[FRAME_AT..]) {
-                Read::Frame(len) => self.handle_frame(now, len)?,
+        let mut turn = Turn::of(TURN_BYTES);
+        while !turn.is_over() && !self.is_blocked() {
+            match self.outlet.port.read(self.frame.room()) {
+                Read::Frame(len) => {
+                    turn.takes(len);
+                    self.handle_frame(now, len)?;
+                }
                 Read::Spoilt => self.drops.add(DropReason::TunMalformed),
                 Read::Nothing => break,
                 Read::Gone => return Err(DatapathError::TunGone),
@@ -157,17 +143,11 @@ impl Path {
     }
 
     fn handle_frame(&mut self, now: Instant, len: usize) -> Result<(), DatapathError> {
-        let frame = &self.frame[FRAME_AT..FRAME_AT + len];
-        let decoded = frame
-            .split_at_checked(virtio::HEADER_LEN)
-            .and_then(|(header, bytes)| Some((virtio::decode(header, bytes).ok()?, bytes)));
-        let Some((offload, bytes)) = decoded else {
+        let Ok(mut packet) = self.frame.packet(len) else {
             self.drops.add(DropReason::TunMalformed);
             return Ok(());
         };
-        let route = self.addresses.route(bytes);
-        let mut packet = Packet::new(&mut self.frame, HEADROOM..FRAME_AT + len);
-        packet.offload = offload;
+        let route = self.addresses.route(packet.bytes());
         if let Route::EngineAt(destination) = route {
             steered::restore(&mut packet, destination);
         }

@@ -11,11 +11,11 @@ use nat64::{Config, Engine};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tun::Tun;
 
 use super::engine_work::EngineWork;
 use super::task::{Task, unasked};
 use super::{DatapathError, Traffic};
-use crate::tun::Tun;
 use lane::Lane;
 use translation::Shared;
 
@@ -82,7 +82,7 @@ struct Worker {
     lane: Lane,
     others: JoinSet<Result<(), DatapathError>>,
     shared: Shared,
-    offload: crate::tun::Offload,
+    offload: tun::Offload,
 }
 
 enum Event {
@@ -123,7 +123,7 @@ impl Worker {
     }
 }
 
-fn handle_command(shared: &Shared, now: Instant, offload: crate::tun::Offload, command: Command) {
+fn handle_command(shared: &Shared, now: Instant, offload: tun::Offload, command: Command) {
     let mut state = shared.lock();
     match command {
         Command::Engine(work) => work.run(&mut state.engine, now),

@@ -36,7 +36,7 @@ pub(super) struct Worker {
     gateway: Gateway,
     engine_config: nat64::Config,
     listen_port: u16,
-    offload: crate::tun::Offload,
+    offload: tun::Offload,
 }
 
 enum Event {

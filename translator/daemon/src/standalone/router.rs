@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nat64::Engine;
 use tokio::time::timeout;
+use tun::Tun;
 
 use super::settings::Settings;
 use crate::cli::Nat64Args;
@@ -13,7 +14,6 @@ use crate::error::Error;
 use crate::network::{Surroundings, accept_own_source, route_pools};
 use crate::report::SettingsReport;
 use crate::settings::Setting;
-use crate::tun::Tun;
 
 /// The kernel's largest: the engine tells senders what is too large, the interface never does.
 const TUN_MTU: u16 = u16::MAX;

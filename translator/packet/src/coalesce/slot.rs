@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::candidate::{self, Candidate, Flow, Headers};
-use super::{LARGEST_PACKET, LARGEST_SUPER_PACKET, MOST_SEGMENTS};
+use super::{LARGEST_SUPER_PACKET, MOST_SEGMENTS};
+use crate::buffer::LARGEST_PACKET;
 use crate::checksum::{self, Sum};
 use crate::ipv4::Ipv4Mut;
 use crate::tcp::{self, Flags};

@@ -328,6 +328,25 @@ fn no_super_packet_outgrows_a_length_field_or_what_kernels_take() {
 }
 
 #[test]
+fn a_packet_that_finds_no_room_is_taken_after_what_was_there_has_left() {
+    let (mut coalescer, mut left) = (Coalescer::new(Merge::TcpAndUdp, 2), Vec::new());
+    let packets: Vec<_> = [1, 2, 3].map(|port| Sample { port, ..udp(Family::V6, 100) }.bytes()).into_iter().collect();
+
+    for packet in &packets {
+        let make_room = |full: &mut Coalescer| {
+            while let Some(packet) = full.poll() {
+                left.push(packet.bytes().to_vec());
+            }
+            Ok::<_, ()>(())
+        };
+        coalescer.push_after(packet, make_room).unwrap();
+    }
+
+    assert_eq!(left, packets[..2]);
+    assert_eq!(coalescer.poll().unwrap().bytes(), packets[2]);
+}
+
+#[test]
 fn a_full_coalescer_refuses_and_goes_on_after_polling() {
     let mut coalescer = Coalescer::new(Merge::TcpAndUdp, 2);
     let [a, b, c] = [1, 2, 3].map(|port| Sample { port, ..udp(Family::V6, 9) }.bytes());

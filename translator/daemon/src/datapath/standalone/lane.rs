@@ -7,22 +7,21 @@
 
 use std::time::Instant;
 
-use packet::coalesce::{Coalescer, Merge, Refused};
-use packet::{Family, HEADROOM, Layout, Offload, Packet, protocol, segment, virtio};
+use packet::coalesce::{Coalescer, Merge};
+use packet::{Family, Frame, Layout, Packet, protocol, segment};
 use tokio::select;
 use tokio::time::sleep_until;
+use tun::{Queue, Read, Turn};
 
 use super::super::DatapathError;
 use super::super::drops::DropReason;
-use super::super::path::{BATCH, FLOWS, FRAME_AT, LARGEST_PACKET};
+use super::super::path::FLOWS;
 use super::translation::{Shared, Translation};
-use crate::tun::{Queue, Read};
 
 /// What moves the packets of one queue.
 pub(super) struct Lane {
     translation: Translation,
-    /// One frame, with room in front for translation.
-    frame: Box<[u8]>,
+    frame: Frame,
     /// Datagrams that came one by one.
     coalescer: Coalescer,
     merge: Merge,
@@ -38,7 +37,7 @@ impl Lane {
         let merge = port.merge();
         Ok(Self {
             translation: Translation::new(shared, port),
-            frame: vec![0; HEADROOM + LARGEST_PACKET].into(),
+            frame: Frame::new(),
             coalescer: Coalescer::new(merge, FLOWS),
             merge,
         })
@@ -78,73 +77,56 @@ impl Lane {
     }
 
     fn handle_frames(&mut self, now: Instant) -> Result<(), DatapathError> {
-        for _ in 0..BATCH {
-            match self.translation.read(&mut self.frame[FRAME_AT..]) {
-                Read::Frame(len) => self.handle_frame(now, len)?,
+        // Nobody waits but time and commands, which are patient.
+        let mut turn = Turn::of(usize::MAX);
+        while !turn.is_over() {
+            match self.translation.read(self.frame.room()) {
+                Read::Frame(len) => {
+                    turn.takes(len);
+                    self.handle_frame(now, len)?;
+                }
                 Read::Spoilt => self.translation.count(DropReason::TunMalformed),
                 Read::Nothing => break,
                 Read::Gone => return Err(DatapathError::TunGone),
                 Read::Broken(error) => return Err(DatapathError::TunRead(error)),
             }
         }
-        self.handle_merged(now)
+        self.translation.handle_merged(now, &mut self.coalescer)
     }
 
     fn handle_frame(&mut self, now: Instant, len: usize) -> Result<(), DatapathError> {
-        let Some((header, bytes)) = self.frame[FRAME_AT..FRAME_AT + len].split_at_checked(virtio::HEADER_LEN) else {
-            self.translation.count(DropReason::TunMalformed);
+        let Self { translation, frame, coalescer, merge } = self;
+        let Ok(mut packet) = frame.packet(len) else {
+            translation.count(DropReason::TunMalformed);
             return Ok(());
         };
-        let is_for_us = Family::of(bytes).is_some_and(|family| !is_multicast(family, bytes));
-        let Ok(offload) = virtio::decode(header, bytes) else {
-            self.translation.count(DropReason::TunMalformed);
-            return Ok(());
-        };
-        if !is_for_us {
-            self.translation.count(DropReason::NotForUs);
+        if !is_for_us(&packet) {
+            translation.count(DropReason::NotForUs);
             return Ok(());
         }
-        if self.merge == Merge::TcpAndUdp && is_datagram(bytes, offload) {
-            return self.merge(now, len, offload);
+        if *merge != Merge::TcpAndUdp || !is_datagram(&packet) {
+            // What came before leaves before.
+            translation.handle_merged(now, coalescer)?;
+            return translation.handle_packet(now, packet);
         }
-        // What came before leaves before.
-        self.handle_merged(now)?;
-        let mut packet = Packet::new(&mut self.frame, HEADROOM..FRAME_AT + len);
-        packet.offload = offload;
-        self.translation.handle_packet(now, packet)
-    }
-
-    fn merge(&mut self, now: Instant, len: usize, offload: Offload) -> Result<(), DatapathError> {
-        let range = HEADROOM..FRAME_AT + len;
-        let mut packet = Packet::new(&mut self.frame, range.clone());
-        packet.offload = offload;
         // Only what has a checksum can be merged, for only that can be verified.
         if segment::complete_checksum(&mut packet).is_err() {
-            self.translation.count(DropReason::TunMalformed);
+            translation.count(DropReason::TunMalformed);
             return Ok(());
         }
-        if self.coalescer.push(&self.frame[range.clone()]) == Err(Refused::Full) {
-            self.handle_merged(now)?;
-            // Empty now, and no packet of the kernel is longer than packets can be.
-            let _ = self.coalescer.push(&self.frame[range]);
-        }
-        Ok(())
-    }
-
-    fn handle_merged(&mut self, now: Instant) -> Result<(), DatapathError> {
-        let Self { coalescer, translation, .. } = self;
-        translation.expect(coalescer);
-        while let Some(packet) = coalescer.poll() {
-            translation.handle_packet(now, packet)?;
-        }
-        Ok(())
+        coalescer.push_after(packet.bytes(), |full| translation.handle_merged(now, full))
     }
 }
 
 /// Whether this is one whole datagram.
-fn is_datagram(bytes: &[u8], offload: Offload) -> bool {
+fn is_datagram(packet: &Packet<'_>) -> bool {
     let is_udp = |layout: Layout| layout.protocol == protocol::UDP && !layout.is_fragment;
-    offload.segments.is_none() && Layout::of(bytes).is_ok_and(is_udp)
+    packet.offload.segments.is_none() && Layout::of(packet.bytes()).is_ok_and(is_udp)
+}
+
+/// Whether this is an IP packet for somebody in particular.
+fn is_for_us(packet: &Packet<'_>) -> bool {
+    Family::of(packet.bytes()).is_some_and(|family| !is_multicast(family, packet.bytes()))
 }
 
 /// What the kernel tells every neighbour on a link that it takes for one of its own.

@@ -6,13 +6,12 @@ use std::time::Instant;
 
 use nat64::{Engine, Verdict};
 use packet::coalesce::Coalescer;
-use packet::{Family, HEADROOM, Packet};
+use packet::{Family, Frame, Packet};
+use tun::{Port, Read};
 
 use super::super::DatapathError;
 use super::super::drops::{DropReason, Drops};
 use super::super::outlet::Outlet;
-use super::super::path::LARGEST_PACKET;
-use crate::tun::{Port, Read};
 
 /// What all lanes use in turn.
 pub(super) struct State {
@@ -43,19 +42,13 @@ pub(super) struct Translation {
     drops: Drops,
     /// Packets that the engine made by itself.
     made: Vec<Vec<u8>>,
-    /// One of these, with room in front for its header.
-    frame: Box<[u8]>,
+    /// One of these.
+    frame: Frame,
 }
 
 impl Translation {
     pub(super) fn new(shared: Shared, port: Port) -> Self {
-        Self {
-            shared,
-            outlet: Outlet::new(port),
-            drops: Drops::default(),
-            made: Vec::new(),
-            frame: vec![0; HEADROOM + LARGEST_PACKET].into(),
-        }
+        Self { shared, outlet: Outlet::new(port), drops: Drops::default(), made: Vec::new(), frame: Frame::new() }
     }
 
     pub(super) async fn readable(&self) -> io::Result<()> {
@@ -87,8 +80,17 @@ impl Translation {
         self.write_made()
     }
 
+    /// Translates what was merged, and leaves nothing of it.
+    pub(super) fn handle_merged(&mut self, now: Instant, merged: &mut Coalescer) -> Result<(), DatapathError> {
+        self.expect(merged);
+        while let Some(packet) = merged.poll() {
+            self.handle_packet(now, packet)?;
+        }
+        Ok(())
+    }
+
     /// Lets the engine fetch what it will look at for the packets that were merged.
-    pub(super) fn expect(&self, merged: &Coalescer) {
+    fn expect(&self, merged: &Coalescer) {
         if merged.waiting().next().is_none() {
             return;
         }

@@ -4,6 +4,7 @@
 //! when packets may flow.
 
 mod device;
+mod turn;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -17,14 +18,15 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::select;
 
-pub(crate) use device::Offload;
+pub use device::Offload;
+pub use turn::Turn;
 
 /// Where TUN interfaces come from.
 const DEVICE: &str = "/dev/net/tun";
 
 /// Why there is no TUN interface.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TunError {
+pub enum TunError {
     /// The kernel has no TUN driver, or the container no device for it.
     #[error("{DEVICE} is missing; load the module with modprobe tun, or hand the device to the container")]
     NoDevice,
@@ -37,14 +39,16 @@ pub(crate) enum TunError {
     /// What the kernel said.
     #[error("cannot create the interface {name}: {source}")]
     Other {
+        /// Of the interface.
         name: String,
+        /// What the kernel said.
         #[source]
         source: io::Error,
     },
 }
 
 /// An open TUN interface that nobody reads yet.
-pub(crate) struct Tun {
+pub struct Tun {
     queues: Vec<OwnedFd>,
     name: String,
     index: u32,
@@ -56,7 +60,7 @@ impl Tun {
     ///
     /// # Errors
     /// Each usual cause has its own; what was created is gone then.
-    pub(crate) fn open(name: &str, mtu: u16, queues: NonZeroUsize) -> Result<Self, TunError> {
+    pub fn open(name: &str, mtu: u16, queues: NonZeroUsize) -> Result<Self, TunError> {
         if if_nametoindex(name).is_ok() {
             return Err(TunError::NameBusy(name.to_owned()));
         }
@@ -71,64 +75,73 @@ impl Tun {
     }
 
     /// The interface's name.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The interface's index.
-    pub(crate) fn index(&self) -> u32 {
+    pub fn index(&self) -> u32 {
         self.index
     }
 
     /// What the kernel leaves to us.
-    pub(crate) fn offload(&self) -> Offload {
+    pub fn offload(&self) -> Offload {
         self.offload
     }
 
     /// One at least.
-    pub(crate) fn into_queues(self) -> impl Iterator<Item = Queue> {
+    pub fn into_queues(self) -> impl Iterator<Item = Queue> {
         self.queues.into_iter().map(move |device| Queue { device, offload: self.offload })
     }
 
-    /// The interface's only queue.
-    pub(crate) fn into_port(mut self) -> io::Result<Port> {
+    /// The interface's only queue, registered with the tokio runtime that this is called in.
+    ///
+    /// # Errors
+    /// What the kernel said; the interface is gone then.
+    pub fn into_port(mut self) -> io::Result<Port> {
         Port::new(self.queues.remove(0), self.offload)
     }
 }
 
 /// A queue that nobody reads yet.
-pub(crate) struct Queue {
+pub struct Queue {
     device: OwnedFd,
     offload: Offload,
 }
 
 impl Queue {
     /// Registers the queue with the tokio runtime that this is called in.
-    pub(crate) fn into_port(self) -> io::Result<Port> {
+    ///
+    /// # Errors
+    /// What the kernel said; the queue is gone then.
+    pub fn into_port(self) -> io::Result<Port> {
         Port::new(self.device, self.offload)
     }
 }
 
 /// Where frames go in and out: a packet with its virtio-net header in front.
-pub(crate) struct Port {
+pub struct Port {
     device: AsyncFd<OwnedFd>,
     offload: Offload,
 }
 
 /// What a read brought.
-pub(crate) enum Read {
+pub enum Read {
     /// A frame of this many bytes.
     Frame(usize),
+    /// None is there.
     Nothing,
     /// One frame is lost, the next may be fine.
     Spoilt,
     /// There is no interface any more.
     Gone,
+    /// Nothing will come any more.
     Broken(io::Error),
 }
 
 /// What became of a frame to write.
-pub(crate) enum Written {
+pub enum Written {
+    /// The kernel has it.
     Done,
     /// The interface is down, the kernel short of memory, or the frame not to its taste.
     Refused(io::Error),
@@ -142,7 +155,7 @@ impl Port {
     }
 
     /// What super-packets it takes.
-    pub(crate) fn merge(&self) -> Merge {
+    pub fn merge(&self) -> Merge {
         self.offload.merge()
     }
 
@@ -150,7 +163,7 @@ impl Port {
     ///
     /// # Errors
     /// `EBADFD`: there is no interface any more.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    pub async fn readable(&self) -> io::Result<()> {
         select! {
             ready = self.device.readable() => ready.map(drop),
             // Of an interface that was deleted the kernel reports nothing else.
@@ -159,7 +172,7 @@ impl Port {
     }
 
     /// Reads one frame without waiting.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> Read {
+    pub fn read(&self, buffer: &mut [u8]) -> Read {
         let error = match self.device.try_io(Interest::READABLE, |device| Ok(nix::unistd::read(device, buffer)?)) {
             Ok(len) => return Read::Frame(len),
             Err(error) => error,
@@ -174,7 +187,7 @@ impl Port {
     }
 
     /// Writes one frame without waiting.
-    pub(crate) fn write(&self, frame: &[u8]) -> Written {
+    pub fn write(&self, frame: &[u8]) -> Written {
         // Without asking tokio first: an interface that is down is never writable.
         match nix::unistd::write(self.device.get_ref(), frame) {
             Ok(_) => Written::Done,

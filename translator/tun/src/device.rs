@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 
 /// What the kernel leaves to us: super-packets, partial checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offload {
+pub enum Offload {
     /// TCP and UDP super-packets (UDP since Linux 6.2).
     TsoAndUso,
     /// TCP super-packets.
@@ -42,7 +42,8 @@ impl Offload {
         }
     }
 
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// The name in the status.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::TsoAndUso => "tso+uso",
             Self::Tso => "tso",
@@ -52,7 +53,7 @@ impl Offload {
     }
 
     /// The super-packets that it takes from us. What a kernel cuts into for others it takes too.
-    pub(crate) const fn merge(self) -> Merge {
+    pub const fn merge(self) -> Merge {
         match self {
             Self::TsoAndUso => Merge::TcpAndUdp,
             Self::Tso => Merge::Tcp,
