@@ -15,6 +15,11 @@ use crate::tuple::{Inner, Outer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BibIndex(pub(crate) u32);
 
+impl BibIndex {
+    /// A place where no entry ever stands.
+    pub(crate) const NOWHERE: Self = Self(u32::MAX);
+}
+
 /// Half a cache line, and never in two.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
@@ -122,7 +127,14 @@ impl Bib {
         (0..self.entries.extent()).map(BibIndex)
     }
 
+    /// Reads something of the entry at a place, if there is one, to have it near.
+    #[inline(always)]
+    pub(crate) fn ask(&self, index: BibIndex) -> u32 {
+        self.at(index).map_or(0, |entry| entry.peer.0)
+    }
+
     /// The entry at a place, if there is one.
+    #[inline(always)]
     pub(crate) fn at(&self, index: BibIndex) -> Option<&BibEntry> {
         self.entries.at(index.0)
     }

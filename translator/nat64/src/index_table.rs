@@ -1,8 +1,9 @@
 //! Hash tables of places in a [`Slab`](crate::slab::Slab) that grow by one bucket at a time (linear hashing, Litwin 1980).
 //!
 //! A hash table that doubles moves all of its entries at once: at a million of them no packet is handled for a tenth of
-//! a second. Here every insertion beyond one entry per bucket splits one bucket, the next in order, so that no operation
-//! ever costs more than the few entries of a chain. Eight bytes an entry: the head of a chain, and the link to the next.
+//! a second. Here an insertion splits as many buckets as there are to be for an entry, the next in order, so that no operation
+//! ever costs more than the few entries of a chain. Four bytes a bucket, the head of a chain, and four an entry, the link
+//! to the next: the more buckets, the fewer entries of others stand in the way of a search.
 //!
 //! Invariant: buckets below `buckets - low_mask - 1` and from `low_mask + 1` on have been split, so their entries have one
 //! more bit of their hash in common than the others.
@@ -12,6 +13,15 @@ use crate::chunks::Chunks;
 /// The end of a chain, and no place of any slab.
 const NONE: u32 = u32::MAX;
 
+/// What a hash belongs to, until the table grows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket(u32);
+
+impl Bucket {
+    /// The one that every table has.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 #[derive(Debug)]
 pub(crate) struct IndexTable {
     /// The first place of each bucket's chain.
@@ -19,6 +29,7 @@ pub(crate) struct IndexTable {
     /// The place behind each place of the slab.
     next: Chunks<u32>,
     buckets: u32,
+    buckets_per_entry: u32,
     /// The bits of a hash that every bucket is chosen by: `low_mask < buckets <= 2 * low_mask + 1`.
     low_mask: u32,
     len: u32,
@@ -26,23 +37,29 @@ pub(crate) struct IndexTable {
 
 impl IndexTable {
     pub(crate) const fn new() -> Self {
-        Self { heads: Chunks::new(), next: Chunks::new(), buckets: 1, low_mask: 0, len: 0 }
+        Self::sparse(1)
     }
 
-    /// The first place of the chain that a hash belongs to, which may have none.
+    /// A table of so many buckets an entry.
+    pub(crate) const fn sparse(buckets_per_entry: u32) -> Self {
+        Self { heads: Chunks::new(), next: Chunks::new(), buckets: 1, buckets_per_entry, low_mask: 0, len: 0 }
+    }
+
+    /// The first place of a bucket, which may have none.
     #[inline(always)]
-    pub(crate) fn first(&self, hash: u64) -> u32 {
-        self.heads.get(self.bucket(hash)).copied().unwrap_or(NONE)
+    pub(crate) fn first(&self, bucket: Bucket) -> u32 {
+        self.heads.get(bucket.0).copied().unwrap_or(NONE)
     }
 
     /// The place behind one of a chain.
+    #[inline(always)]
     pub(crate) fn behind(&self, place: u32) -> u32 {
         self.next.get(place).copied().unwrap_or(NONE)
     }
 
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let mut place = *self.heads.get(self.bucket(hash))?;
+        let mut place = *self.heads.get(self.bucket(hash).0)?;
         while place != NONE && !is_it(place) {
             place = self.next[place];
         }
@@ -51,17 +68,17 @@ impl IndexTable {
 
     /// Adds a place of the slab; `hash_at` is the hash of the entry at any place in the table.
     pub(crate) fn insert(&mut self, hash: u64, place: u32, hash_at: impl Fn(u32) -> u64) {
-        self.heads.reach(self.buckets, || NONE);
         self.next.reach(place, || NONE);
+        self.heads.reach(0, || NONE);
         self.push(self.bucket(hash), place);
         self.len += 1;
-        if self.len > self.buckets {
-            self.split(hash_at);
+        while self.len.saturating_mul(self.buckets_per_entry) > self.buckets {
+            self.split(&hash_at);
         }
     }
 
     pub(crate) fn remove(&mut self, hash: u64, place: u32) {
-        let bucket = self.bucket(hash);
+        let Bucket(bucket) = self.bucket(hash);
         let behind = self.next[place];
         if self.heads[bucket] == place {
             self.heads[bucket] = behind;
@@ -75,19 +92,20 @@ impl IndexTable {
         self.len -= 1;
     }
 
-    #[inline]
-    const fn bucket(&self, hash: u64) -> u32 {
+    #[inline(always)]
+    pub(crate) const fn bucket(&self, hash: u64) -> Bucket {
         let wide = hash as u32 & (self.low_mask << 1 | 1);
-        if wide < self.buckets { wide } else { hash as u32 & self.low_mask }
+        Bucket(if wide < self.buckets { wide } else { hash as u32 & self.low_mask })
     }
 
-    fn push(&mut self, bucket: u32, place: u32) {
-        self.next[place] = std::mem::replace(&mut self.heads[bucket], place);
+    fn push(&mut self, bucket: Bucket, place: u32) {
+        self.next[place] = std::mem::replace(&mut self.heads[bucket.0], place);
     }
 
     /// Adds a bucket, and moves to it what belongs there of the one it was part of.
-    fn split(&mut self, hash_at: impl Fn(u32) -> u64) {
+    fn split(&mut self, hash_at: &impl Fn(u32) -> u64) {
         let from = self.buckets & self.low_mask;
+        self.heads.reach(self.buckets, || NONE);
         self.buckets += 1;
         let mut place = std::mem::replace(&mut self.heads[from], NONE);
         while place != NONE {
@@ -119,8 +137,8 @@ mod tests {
     }
 
     impl Places {
-        const fn new() -> Self {
-            Self { table: IndexTable::new(), used: BTreeSet::new(), extent: 0 }
+        const fn of(table: IndexTable) -> Self {
+            Self { table, used: BTreeSet::new(), extent: 0 }
         }
 
         fn insert(&mut self) {
@@ -149,8 +167,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_in_is_found_at_any_time(steps in proptest::collection::vec((0u8..5, any::<usize>()), 1..400)) {
-            let mut places = Places::new();
+        fn what_is_in_is_found_at_any_time(
+            sparse in 1u32..5,
+            steps in proptest::collection::vec((0u8..5, any::<usize>()), 1..400),
+        ) {
+            let mut places = Places::of(IndexTable::sparse(sparse));
             for (kind, nth) in steps {
                 if kind < 3 { places.insert() } else { places.remove(nth) }
                 places.check();
@@ -158,21 +179,37 @@ mod tests {
         }
     }
 
-    #[test]
-    fn chains_stay_short_however_many_there_are() {
-        let spread = |place: u32| u64::from(place).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24;
-        let mut table = IndexTable::new();
+    /// The longest chain that a search goes along, and how many have no other entry before them.
+    fn chains(mut table: IndexTable) -> (usize, usize) {
+        let key = crate::hash::SipKey::from_seed(&[1; 32], 1);
+        let spread = |place: u32| key.hash([u64::from(place)]);
+        let steps_to = |table: &IndexTable, place: u32| {
+            let steps = std::cell::Cell::new(0);
+            table.find(spread(place), |other| {
+                steps.set(steps.get() + 1);
+                other == place
+            });
+            steps.get()
+        };
         let mut longest = 0;
         for place in 0..100_000 {
             table.insert(spread(place), place, spread);
-            let steps = std::cell::Cell::new(0);
-            table.find(spread(place / 2), |other| {
-                steps.set(steps.get() + 1);
-                other == place / 2
-            });
-            longest = longest.max(steps.get());
+            longest = longest.max(steps_to(&table, place / 2));
         }
+        (longest, (0..100_000).filter(|place| steps_to(&table, *place) == 1).count())
+    }
+
+    #[test]
+    fn chains_stay_short_however_many_there_are() {
+        let (longest, _) = chains(IndexTable::new());
 
         assert!(longest <= 12, "{longest}");
+    }
+
+    #[test]
+    fn with_more_buckets_fewer_stand_in_the_way() {
+        let [(_, dense), (_, sparse)] = [IndexTable::new(), IndexTable::sparse(3)].map(chains);
+
+        assert!(dense < 70_000 && sparse > 82_000, "{dense} and {sparse} of 100,000");
     }
 }

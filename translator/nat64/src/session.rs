@@ -6,7 +6,7 @@
 
 use crate::bib::{Bib, BibIndex};
 use crate::hash::SipKey;
-use crate::index_table::IndexTable;
+use crate::index_table::{Bucket, IndexTable};
 use crate::prefixes::PrefixIndex;
 use crate::slab::Slab;
 use crate::tcp::TcpState;
@@ -14,9 +14,12 @@ use crate::timers::{Lifetime, Lifetimes, Second, Tick};
 use crate::tuple::{Inner, Outer, Remote, SpokenTo};
 use crate::wheel::{Link, NONE, Wheel};
 
+/// Every packet is searched for here, and each session of others in its way is two loads from memory.
+const BUCKETS_PER_SESSION: u32 = 3;
+
 /// Place of a session; valid as long as the session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SessionIndex(u32);
+pub(crate) struct SessionIndex(pub(crate) u32);
 
 impl SessionIndex {
     /// A place where no session ever stands.
@@ -63,8 +66,8 @@ impl Sessions {
         Self {
             key,
             sessions: Slab::new(),
-            from_inside: IndexTable::new(),
-            from_outside: IndexTable::new(),
+            from_inside: IndexTable::sparse(BUCKETS_PER_SESSION),
+            from_outside: IndexTable::sparse(BUCKETS_PER_SESSION),
             wheel: Wheel::new(),
             seconds: lifetimes.seconds(),
         }
@@ -88,15 +91,39 @@ impl Sessions {
         self.from_outside.find(hash_outside(self.key, outer, remote), is_it).map(SessionIndex)
     }
 
-    /// Where the search of a session begins, here and below.
-    #[inline]
-    pub(crate) fn first_from_inside(&self, inner: &Inner, remote: Remote) -> SessionIndex {
-        SessionIndex(self.from_inside.first(hash_inside(self.key, inner, remote)))
+    /// The bucket a session is in, here and below.
+    #[inline(always)]
+    pub(crate) fn bucket_from_inside(&self, inner: &Inner, remote: Remote) -> Bucket {
+        self.from_inside.bucket(hash_inside(self.key, inner, remote))
     }
 
-    #[inline]
-    pub(crate) fn first_from_outside(&self, outer: Outer, remote: Remote) -> SessionIndex {
-        SessionIndex(self.from_outside.first(hash_outside(self.key, outer, remote)))
+    #[inline(always)]
+    pub(crate) fn bucket_from_outside(&self, outer: Outer, remote: Remote) -> Bucket {
+        self.from_outside.bucket(hash_outside(self.key, outer, remote))
+    }
+
+    /// The first session of a bucket, here and below.
+    #[inline(always)]
+    pub(crate) fn first_from_inside(&self, bucket: Bucket) -> SessionIndex {
+        SessionIndex(self.from_inside.first(bucket))
+    }
+
+    #[inline(always)]
+    pub(crate) fn first_from_outside(&self, bucket: Bucket) -> SessionIndex {
+        SessionIndex(self.from_outside.first(bucket))
+    }
+
+    /// Reads something of the session at a place, if there is one, to have it near.
+    #[inline(always)]
+    pub(crate) fn ask(&self, index: SessionIndex) -> u32 {
+        self.at(index).map_or(0, |session| session.bib.0)
+    }
+
+    /// The mapping of the session at a place, if there is one and it is one with this remote.
+    #[inline(always)]
+    pub(crate) fn mapping_at(&self, index: SessionIndex, remote: Remote) -> BibIndex {
+        let is_with = |session: &&Session| session.remote == remote;
+        self.at(index).filter(is_with).map_or(BibIndex::NOWHERE, |session| session.bib)
     }
 
     /// Where the search goes on behind a session, here and below.
@@ -311,8 +338,11 @@ mod tests {
 
     #[test]
     fn a_session_takes_no_more_than_its_share_of_the_budget() {
-        // 128 bytes for a BIB entry with its session, their indexes included (8 bytes each of four).
-        assert!(size_of::<Session>() + size_of::<crate::bib::BibEntry>() <= 128 - 4 * 8 - 2 * 4);
+        // 128 bytes for a BIB entry with its session, their indexes included: four links, and as many bytes a bucket.
+        assert!(
+            size_of::<Session>() + size_of::<crate::bib::BibEntry>()
+                <= 128 - 4 * 4 - 2 * 4 * (1 + BUCKETS_PER_SESSION as usize)
+        );
         // A place that is free takes no more than one that is not, and no row lies in two cache lines.
         assert_eq!((Slab::<Session>::ROW_BYTES, Slab::<crate::bib::BibEntry>::ROW_BYTES), (32, 32));
     }
