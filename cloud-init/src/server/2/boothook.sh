@@ -49,13 +49,18 @@ END
 cat >/etc/systemd/system/hetznat-refresh.timer <<'END'
 {{hetznat-refresh.timer}}
 END
+# Keys may have changed: start clean.
+ip link del dev {{interface}} 2>/dev/null
+systemctl daemon-reload
+# On a kernel without WireGuard the service says so in the journal, and nothing else is changed: neither names nor what boots.
+/usr/local/sbin/hetznat device || {
+  systemctl start --no-block hetznat.service
+  exit 1
+}
 printf '[Match]\nName={{interface}}\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/05-hetznat.network
 [ ! -d /etc/NetworkManager/conf.d ] ||
   printf '[keyfile]\nunmanaged-devices+=interface-name:{{interface}}\n' >/etc/NetworkManager/conf.d/50-hetznat.conf
 /usr/local/sbin/hetznat dns
-# Keys may have changed: start clean.
-ip link del dev {{interface}} 2>/dev/null
-systemctl daemon-reload
 systemctl -q enable hetznat.service hetznat-watch.service hetznat-refresh.timer
 echo "$ID" >/etc/hetznat/installed
 # --no-block: cloud-init's network stage comes before sysinit.target, so waiting for a unit here would wait forever.

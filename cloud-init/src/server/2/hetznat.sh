@@ -17,9 +17,7 @@ python() {
 }
 
 up() {
-  ip link show dev "$IF" >/dev/null 2>&1 || ip link add dev "$IF" type wireguard 2>/dev/null ||
-    { modprobe -q wireguard && ip link add dev "$IF" type wireguard; } ||
-    { echo "hetznat: Linux $(uname -r) has no WireGuard; use an image with Linux 5.6 or newer: Debian 12, Ubuntu 22.04, Rocky 9" >&2 && exit 1; }
+  device
   python $LIB/wg.py set "$IF" "$PORT" /etc/hetznat/wg.key "$PEER" "$ALLOWED"
   ip link set dev "$IF" mtu "$MTU" up
   ip -6 route replace "$GATEWAY/128" dev "$IF"
@@ -33,6 +31,12 @@ up() {
   [ -e $AWAY ] || routes
   firewall
   docker_json
+}
+
+device() {
+  ip link show dev "$IF" >/dev/null 2>&1 || ip link add dev "$IF" type wireguard 2>/dev/null ||
+    { modprobe -q wireguard && ip link add dev "$IF" type wireguard; } ||
+    { echo "hetznat: Linux $(uname -r) has no WireGuard; use an image with Linux 5.6 or newer: Debian 12, Ubuntu 22.04, Rocky 9" >&2 && exit 1; }
 }
 
 routes() {
@@ -127,8 +131,13 @@ dns() {
       # shellcheck disable=SC2016 # dhcpcd expands it
       echo 'skip_hooks="$skip_hooks resolv.conf"' >/etc/dhcpcd.enter-hook
     fi
+    # openresolv writes the file, Debian's resolvconf writes what it links to, and either would name plain resolvers.
+    if [ -e /etc/resolvconf.conf ] && ! grep -qx 'resolvconf=NO' /etc/resolvconf.conf; then
+      echo 'resolvconf=NO' >>/etc/resolvconf.conf
+    fi
+    [ ! -L /etc/resolv.conf ] || rm /etc/resolv.conf
     # shellcheck disable=SC2086 # several words
-    [ -L /etc/resolv.conf ] || { printf 'nameserver %s\n' $DNS && echo 'options timeout:2'; } | put /etc/resolv.conf || :
+    { printf 'nameserver %s\n' $DNS && echo 'options timeout:2'; } | put /etc/resolv.conf || :
   fi
 }
 
@@ -188,6 +197,7 @@ bad() {
 [ "${0##*/}" != hetznat-status ] || set -- status
 case ${1:-} in
   up) up ;;
+  device) device ;;
   down) down ;;
   away) away ;;
   back) back ;;
