@@ -8,6 +8,7 @@ pub mod bench;
 pub mod binaries;
 pub mod bind;
 pub mod cloud_init;
+pub mod container;
 pub mod debian;
 mod directory;
 pub mod dns64;
@@ -26,6 +27,7 @@ pub mod vectors;
 pub mod wait;
 pub mod web;
 
+pub use container::Container;
 pub use host::Host;
 pub use machine::Machine;
 pub use process::Process;

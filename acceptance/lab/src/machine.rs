@@ -5,7 +5,7 @@
 //! network, and no firewall before the server.
 
 mod accelerator;
-mod hoster;
+pub(crate) mod hoster;
 mod image;
 
 use std::fs;
@@ -61,7 +61,7 @@ impl Network {
         format!("server{}", self.number)
     }
 
-    fn mac(&self) -> String {
+    pub(crate) fn mac(&self) -> String {
         format!("96:00:00:08:{:02x}:da", self.number)
     }
 }
@@ -108,6 +108,7 @@ impl Machine {
     /// # Errors
     /// qemu or one of the hoster's services did not start.
     pub fn power_on(&mut self, user_data: &str) -> Result<Instant> {
+        self.hoster.run(&["ip", "tuntap", "add", "dev", &self.network.interface(), "mode", "tap"])?;
         self.services = Some(Hoster::start(&self.hoster, &self.network, user_data)?);
         let accelerator = accelerator::choose(&self.image)?;
         let words = self.qemu(accelerator);

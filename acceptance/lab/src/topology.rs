@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::container::Stack;
 use crate::directory::Directory;
 use crate::dns64::{Names, Resolver};
 use crate::hetzner::Hetzner;
 use crate::machine::Network;
-use crate::{Host, Machine, Process, Server, Terraform, wait, web};
+use crate::{Container, Host, Machine, Process, Server, Terraform, wait, web};
 
 pub use crate::web::{LARGE_FILE, write_large_file};
 
@@ -240,6 +241,17 @@ impl Lab {
     pub fn add_machine(&self, name: &str) -> Result<Machine> {
         let (_, network) = self.next_network(name);
         Machine::new(Arc::clone(&self.internet6), network, self.directory.subdirectory(name)?)
+    }
+
+    /// A new server that boots in namespaces, switched off.
+    ///
+    /// # Errors
+    /// Its root file system is not built yet and cannot be, see [`crate::container`].
+    pub fn add_container(&self, name: &str, stack: &Stack) -> Result<Container> {
+        let (number, network) = self.next_network(name);
+        let host = Host::start(name, self.directory.subdirectory(name)?)?;
+        self.internet6.link(&network.interface(), &host, "eth0", 16 + number)?;
+        Container::new(&self.internet6, host, network, stack)
     }
 
     fn next_network(&self, name: &str) -> (u8, Network) {

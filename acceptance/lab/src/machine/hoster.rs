@@ -13,44 +13,43 @@ use super::Network;
 use crate::{Host, Process, wait};
 
 /// Hetzner's data source takes it for the instance's id; the firmware and the metadata service both say it.
-pub(super) const SERIAL: &str = "12345678";
+pub(crate) const SERIAL: &str = "12345678";
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The hoster's side of one server; dropping it switches it off.
 #[derive(Debug)]
-pub(super) struct Hoster {
+pub(crate) struct Hoster {
     _dhcp: Process,
     _metadata: Process,
 }
 
 impl Hoster {
-    /// Everything that has to be there before the server is powered on.
-    pub(super) fn start(host: &Host, network: &Network, user_data: &str) -> Result<Self> {
-        let tap = network.interface();
+    /// Everything that has to be there before the server is powered on; the link to it is there already.
+    pub(crate) fn start(host: &Host, network: &Network, user_data: &str) -> Result<Self> {
+        let link = network.interface();
         host.script(&format!(
-            "ip tuntap add dev {tap} mode tap
-             ip address add fe80::1/64 dev {tap}
-             ip address add 172.31.1.1/24 dev {tap}
-             ip address add 169.254.169.254/32 dev {tap}
-             ip link set {tap} up
-             ip route add {} dev {tap}",
+            "ip address add fe80::1/64 dev {link}
+             ip address add 172.31.1.1/24 dev {link}
+             ip address add 169.254.169.254/32 dev {link}
+             ip link set {link} up
+             ip route add {} dev {link}",
             network.prefix()
         ))?;
-        Ok(Self { _dhcp: lease(host, &tap)?, _metadata: metadata(host, network, user_data)? })
+        Ok(Self { _dhcp: lease(host, &link)?, _metadata: metadata(host, network, user_data)? })
     }
 }
 
-fn lease(host: &Host, tap: &str) -> Result<Process> {
-    let interface = format!("--interface={tap}");
-    let pid_file = format!("--pid-file=/run/dnsmasq-{tap}.pid");
-    let leases = format!("--dhcp-leasefile={}", host.directory().join(format!("leases-{tap}")).display());
+fn lease(host: &Host, link: &str) -> Result<Process> {
+    let interface = format!("--interface={link}");
+    let pid_file = format!("--pid-file=/run/dnsmasq-{link}.pid");
+    let leases = format!("--dhcp-leasefile={}", host.directory().join(format!("leases-{link}")).display());
     let mut words = vec!["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--port=0"];
     words.extend(["--bind-interfaces", "--log-facility=-", "--dhcp-authoritative", "--no-ping"]);
     words.extend(["--dhcp-range=172.31.1.100,172.31.1.100,255.255.255.0,1h"]);
     words.extend(["--dhcp-option=option:router,172.31.1.1", "--dhcp-option=option:dns-server,185.12.64.1"]);
     words.extend([interface.as_str(), &pid_file, &leases]);
-    let dnsmasq = host.spawn(&format!("dhcp-{tap}"), &words)?;
+    let dnsmasq = host.spawn(&format!("dhcp-{link}"), &words)?;
     wait::until("the DHCP server", LIMIT, || Ok(dnsmasq.log().contains("started").then_some(())))
         .with_context(|| dnsmasq.log())?;
     Ok(dnsmasq)
@@ -71,30 +70,39 @@ fn metadata(host: &Host, network: &Network, user_data: &str) -> Result<Process> 
 
 /// As Hetzner's metadata service writes it for a server without IPv4.
 fn document(network: &Network) -> String {
-    let (mac, address, name) = (network.mac(), network.address(), network.name());
+    let name = network.name();
+    let config: String = network_config(network).lines().map(|line| format!("  {line}\n")).collect();
     format!(
         "availability-zone: fsn1-dc14
 hostname: {name}
 instance-id: {SERIAL}
 local-ipv4: ''
 network-config:
-  version: 1
-  config:
-  - type: physical
-    name: eth0
-    mac_address: {mac}
-    subnets:
-    - ipv4: true
-      type: dhcp
-    - ipv6: true
-      type: static
-      address: {address}/64
-      gateway: fe80::1
-      dns_nameservers: ['2a01:4ff:ff00::add:2', '2a01:4ff:ff00::add:1']
-public-ipv4: ''
+{config}public-ipv4: ''
 public-keys: []
 region: eu-central
 vendor_data: ''
+"
+    )
+}
+
+/// How it is told to set its network up.
+pub(crate) fn network_config(network: &Network) -> String {
+    let (mac, address) = (network.mac(), network.address());
+    format!(
+        "version: 1
+config:
+- type: physical
+  name: eth0
+  mac_address: {mac}
+  subnets:
+  - ipv4: true
+    type: dhcp
+  - ipv6: true
+    type: static
+    address: {address}/64
+    gateway: fe80::1
+    dns_nameservers: ['2a01:4ff:ff00::add:2', '2a01:4ff:ff00::add:1']
 "
     )
 }

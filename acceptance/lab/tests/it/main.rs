@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod discovery;
+mod distributions;
 mod dns64_cases;
 mod dns64_health;
 mod dns64_upstreams;
