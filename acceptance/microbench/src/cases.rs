@@ -43,7 +43,7 @@ const IN_TURN: Duration = Duration::from_micros(100);
 const MANY: u32 = 20_000;
 
 /// Every case, in the order they are counted.
-pub const CASES: [Case; 22] = [
+pub const CASES: [Case; 24] = [
     hit("NAT64 UDP out, one flow", || hits(Inside::Ipv6, Transport::Udp, Side::Inside, 1)),
     hit("NAT64 UDP in, one flow", || hits(Inside::Ipv6, Transport::Udp, Side::Outside, 1)),
     hit("NAT64 UDP out, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Udp, Side::Inside, PACKETS)),
@@ -63,6 +63,8 @@ pub const CASES: [Case; 22] = [
     hit("NAT64 TCP super-packet of 64 KiB in", || super_packets(Side::Outside)),
     other("NAT64 UDP, new flow", "flow", || new_flows(Transport::Udp)),
     other("NAT64 TCP, new flow", "flow", || new_flows(Transport::Tcp)),
+    other("NAT64 UDP, new flow where there have been as many", "flow", || flows_again(Transport::Udp)),
+    other("NAT64 TCP, new flow where there have been as many", "flow", || flows_again(Transport::Tcp)),
     other("checksum of 1500 bytes", "1500 bytes", checksums),
     other("cutting a super-packet into 1340 bytes", "segment", segments),
     other("merging packets of 1340 bytes into one", "segment", merges),
@@ -133,6 +135,19 @@ fn super_packets(side: Side) -> Work {
 fn new_flows(transport: Transport) -> Work {
     let packets = Bench::opening(&flows(Inside::Ipv6, transport, PACKETS));
     passing(Bench::new(), Side::Inside, packets, IN_TURN)
+}
+
+/// New flows in tables that need not grow for them.
+fn flows_again(transport: Transport) -> Work {
+    let flows = flows(Inside::Ipv6, transport, PACKETS);
+    let mut bench = Bench::new();
+    bench.open(&flows);
+    // A connection gets a probe first.
+    while bench.sessions() > 0 {
+        bench.outlive();
+        while bench.expire_some() {}
+    }
+    passing(bench, Side::Inside, Bench::opening(&flows), IN_TURN)
 }
 
 fn passing(mut bench: Bench, side: Side, mut packets: Vec<Waiting>, between: Duration) -> Work {

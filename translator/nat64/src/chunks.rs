@@ -17,7 +17,17 @@ impl<T> Chunks<T> {
     }
 
     /// Makes room for the element of this number; what is new is filled.
+    #[inline(always)]
     pub(crate) fn reach(&mut self, number: u32, fill: impl Fn() -> T) {
+        if self.0.len() <= number as usize / CHUNK {
+            self.grow(number, fill);
+        }
+    }
+
+    /// Apart, because whoever calls this would have to make room for a chunk on the stack, every time.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, number: u32, fill: impl Fn() -> T) {
         while self.0.len() <= number as usize / CHUNK {
             self.0.push(Box::new(std::array::from_fn(|_| fill())));
         }

@@ -16,6 +16,10 @@ pub(crate) struct Pairing {
     by_client: IndexTable,
 }
 
+/// Place of a pair; valid as long as its client has a mapping.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PairIndex(u32);
+
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     client: Ipv6Addr,
@@ -28,14 +32,24 @@ impl Pairing {
         Self { key, pairs: Slab::new(), by_client: IndexTable::new() }
     }
 
-    /// The outside address that `client` has.
-    pub(crate) fn address(&self, client: Ipv6Addr) -> Option<Ipv4Addr> {
-        self.find(client).map(|index| self.pairs[index].address)
+    /// What `client` has, if it has mappings.
+    pub(crate) fn find(&self, client: Ipv6Addr) -> Option<PairIndex> {
+        let is_it = |index| {
+            let pair: &Pair = &self.pairs[index];
+            pair.client == client
+        };
+        // A pool of one address has no pairs.
+        if self.pairs.len() == 0 { None } else { self.by_client.find(hash(self.key, client), is_it).map(PairIndex) }
     }
 
-    /// A mapping of `client` begins; the `address` of the first one is the client's.
-    pub(crate) fn add(&mut self, client: Ipv6Addr, address: Ipv4Addr) {
-        if let Some(index) = self.find(client) {
+    /// The outside address of a pair.
+    pub(crate) fn address(&self, pair: PairIndex) -> Ipv4Addr {
+        self.pairs[pair.0].address
+    }
+
+    /// A mapping of `client` begins, which has this pair; the `address` of the first one is the client's.
+    pub(crate) fn add(&mut self, pair: Option<PairIndex>, client: Ipv6Addr, address: Ipv4Addr) {
+        if let Some(PairIndex(index)) = pair {
             self.pairs[index].mappings += 1;
             return;
         }
@@ -47,21 +61,12 @@ impl Pairing {
 
     /// A mapping ends.
     pub(crate) fn remove(&mut self, client: Ipv6Addr) {
-        let Some(index) = self.find(client) else { return };
+        let Some(PairIndex(index)) = self.find(client) else { return };
         self.pairs[index].mappings -= 1;
         if self.pairs[index].mappings == 0 {
             self.pairs.remove(index);
             self.by_client.remove(hash(self.key, client), index);
         }
-    }
-
-    fn find(&self, client: Ipv6Addr) -> Option<u32> {
-        let is_it = |index| {
-            let pair: &Pair = &self.pairs[index];
-            pair.client == client
-        };
-        // A pool of one address has no pairs.
-        if self.pairs.len() == 0 { None } else { self.by_client.find(hash(self.key, client), is_it) }
     }
 }
 
@@ -79,12 +84,12 @@ mod tests {
         let mut pairing = Pairing::new(SipKey::from_seed(&[1; 32], 1));
         let (one, two) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
         let client = Ipv6Addr::LOCALHOST;
-        pairing.add(client, one);
-        pairing.add(client, two);
+        pairing.add(None, client, one);
+        pairing.add(pairing.find(client), client, two);
 
         pairing.remove(client);
-        assert_eq!(pairing.address(client), Some(one));
+        assert_eq!(pairing.find(client).map(|pair| pairing.address(pair)), Some(one));
         pairing.remove(client);
-        assert_eq!(pairing.address(client), None);
+        assert!(pairing.find(client).is_none());
     }
 }

@@ -68,7 +68,8 @@ impl PortPool {
 
     /// Takes a free endpoint for `inner`.
     pub(crate) fn allocate(&mut self, protocol: Protocol, inner: Inner) -> Option<Outer> {
-        let paired = self.pairing.address(inner.address).and_then(|address| self.find(address));
+        let pair = self.pairing.find(inner.address);
+        let paired = pair.and_then(|pair| self.find(self.pairing.address(pair)));
         let first = match paired {
             Some(index) => index,
             None => self.draw(inner)?,
@@ -84,7 +85,9 @@ impl PortPool {
         let candidates = if is_bound { 1 } else { usize::MAX };
         let mut pools = from.iter_mut().chain(before).take(candidates);
         let outer = pools.find_map(|pool| pool.allocate(protocol, inner.port, random))?;
-        self.pair(inner, outer);
+        if self.addresses.len() > 1 {
+            self.pairing.add(pair, inner.address, outer.address);
+        }
         Some(outer)
     }
 
@@ -92,8 +95,8 @@ impl PortPool {
     pub(crate) fn reserve(&mut self, protocol: Protocol, inner: Inner, outer: Outer) -> bool {
         let Some(index) = self.find(outer.address) else { return false };
         let is_free = self.addresses[index].ports[protocol as usize].reserve(outer.port);
-        if is_free {
-            self.pair(inner, outer);
+        if is_free && self.addresses.len() > 1 {
+            self.pairing.add(self.pairing.find(inner.address), inner.address, outer.address);
         }
         is_free
     }
@@ -116,12 +119,6 @@ impl PortPool {
         let address = inner.address.to_bits();
         let random = self.key.hash([(address >> 64) as u64, address as u64]);
         (random as usize).checked_rem(self.addresses.len())
-    }
-
-    fn pair(&mut self, inner: Inner, outer: Outer) {
-        if self.addresses.len() > 1 {
-            self.pairing.add(inner.address, outer.address);
-        }
     }
 
     fn find(&self, address: Ipv4Addr) -> Option<usize> {

@@ -24,7 +24,8 @@ pub(super) const INSTRUCTIONS: Micro = Micro {
 Measured by `cargo xtask bench --instructions` with a release build on x86-64: instructions under callgrind, between a call of the engine
 and its return, setting up not counted. Packets come in batches of 32. \"In turn\" means that every packet belongs to another flow than the
 one before: of 1,000 flows each has ten packets a second; 20,000 flows are more than there are hints to where sessions stand, and each has a
-packet every other second, so that all are searched for, side by side (see below). The same cases hold the bars of a dev build as a test of `acceptance/microbench`.",
+packet every other second, so that all are searched for, side by side (see below). New flows come to tables that
+have just been made, and grow by what they need, or to tables that have been as full before. The same cases hold the bars of a dev build as a test of `acceptance/microbench`.",
 };
 
 pub(super) const TABLES: Micro = Micro {
