@@ -11,11 +11,11 @@ use lab::{Host, Process, Server, Site, wait};
 use crate::life::{check_network_is, network_of};
 
 /// The Pi's address on the IPv4 internet, and the one that it has later.
-const UPLINK: &str = "203.0.115.10";
-const LATER: &str = "203.0.115.11";
+pub(crate) const UPLINK: &str = "203.0.115.10";
+pub(crate) const LATER: &str = "203.0.115.11";
 /// Somebody on the IPv4 internet whom nobody has spoken to.
 const STRANGER: &str = "203.0.112.99";
-const PAGE: &str = "http://web.example/";
+pub(crate) const PAGE: &str = "http://web.example/";
 /// How long a translator may take to follow an apply or a change of addresses.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -58,7 +58,7 @@ s.sendto(sys.argv[4].encode(), (sys.argv[2], int(sys.argv[3])))
 ";
 
 /// A Pi with an uplink of its own, and the service on the IPv4 internet.
-fn connect_pi(site: &Site) -> Result<Process> {
+pub(crate) fn connect_pi(site: &Site) -> Result<Process> {
     let (pi, internet4) = (&site.lab.pi, &site.lab.internet4);
     pi.link("wan", internet4, "pi", 9)?;
     pi.script(&format!("ip address add {UPLINK}/24 dev wan; ip route replace default via 203.0.115.1"))?;
@@ -72,7 +72,7 @@ fn connect_pi(site: &Site) -> Result<Process> {
 }
 
 /// A server behind a Pi with an uplink of its own and these options.
-fn server_with(site: &mut Site, options: &str) -> Result<Server> {
+pub(crate) fn server_with(site: &mut Site, options: &str) -> Result<Server> {
     site.terraform.set_gateway_options(options)?;
     let web = site.with_connected_server("web")?;
     web.curl(PAGE)?;
@@ -146,7 +146,7 @@ except ConnectionRefusedError:
 ";
 
 /// Entries of the Pi's connection tracking that are about packets of the servers.
-fn tracked(pi: &Host) -> Result<Vec<String>> {
+pub(crate) fn tracked(pi: &Host) -> Result<Vec<String>> {
     let entries = pi.script("conntrack -L 2>/dev/null")?;
     let of_servers = entries.lines().filter(|line| line.contains(&WEB.to_string()) || line.contains(&DNS.to_string()));
     Ok(of_servers.map(str::to_owned).collect())

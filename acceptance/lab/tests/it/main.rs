@@ -19,6 +19,7 @@ mod hetzner;
 mod hosts;
 mod interface;
 mod life;
+mod masquerade;
 mod membership;
 mod mistakes;
 mod names;

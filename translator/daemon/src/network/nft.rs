@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use super::Plan;
 use crate::error::{Error, Reason, one_line};
-use rules::render;
+use rules::{UdpTimeout, render};
 
 /// Makes the table exist, so that deleting it cannot fail, and deletes it with all that is in it.
 const REMOVE: &str = "table inet hetznat\ndelete table inet hetznat\n";
@@ -24,20 +24,30 @@ const PROBE: &str = "list table inet hetznat\n";
 pub(super) struct Table {
     nft: PathBuf,
     rules: String,
+    timeout: UdpTimeout,
 }
 
 impl Table {
     /// Installs the rules in place of any that a killed predecessor left. `reserved_ports` is what that one would have to
     /// give back.
     pub(super) fn install(plan: &Plan, reserved_ports: &str) -> Result<Self, Error> {
-        let table = Self { nft: find_nft()?, rules: render(plan, reserved_ports) };
+        let timeout = UdpTimeout::OfEngine;
+        let mut table = Self { nft: find_nft()?, rules: render(plan, reserved_ports, timeout), timeout };
+        let Err(error) = table.run(&table.rules) else { return Ok(table) };
+        // A kernel without CONFIG_NF_CONNTRACK_TIMEOUT; the second error is told if it is anything else.
+        table.timeout = UdpTimeout::OfKernel;
+        table.rules = render(plan, reserved_ports, table.timeout);
         table.run(&table.rules)?;
+        tracing::warn!(
+            "masqueraded UDP flows end by net.netfilter.nf_conntrack_udp_timeout, for the kernel takes no other time ({})",
+            error.line()
+        );
         Ok(table)
     }
 
     /// Installs the rules of another plan in place of these, in one transaction.
     pub(super) fn replace(&mut self, plan: &Plan, reserved_ports: &str) -> Result<(), Error> {
-        let rules = render(plan, reserved_ports);
+        let rules = render(plan, reserved_ports, self.timeout);
         if rules != self.rules {
             self.run(&rules)?;
             self.rules = rules;

@@ -35,8 +35,17 @@ const SPECIAL_PURPOSE: [&str; 14] = [
 /// The set of ports that this translator reserved: no rule asks for it, but the next translator does if this one is killed.
 pub(super) const RESERVED_PORTS: &str = "reserved_ports";
 
+/// Who says for how long the kernel's connection tracking remembers a datagram of a masqueraded flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UdpTimeout {
+    /// The engine: the kernel's own 30 seconds are less than a NAT may have (RFC 4787 §4.3).
+    OfEngine,
+    /// The kernel, which takes none from us.
+    OfKernel,
+}
+
 /// The whole table for a plan, in place of whatever is there.
-pub(super) fn render(plan: &Plan, reserved_ports: &str) -> String {
+pub(super) fn render(plan: &Plan, reserved_ports: &str, timeout: UdpTimeout) -> String {
     let reserved_ports: Vec<_> = reserved_ports.split(',').filter(|part| !part.is_empty()).collect();
     let mut sets = vec![
         set("bad4", "ipv4_addr", &SPECIAL_PURPOSE),
@@ -47,7 +56,7 @@ pub(super) fn render(plan: &Plan, reserved_ports: &str) -> String {
     if !reserved_ports.is_empty() {
         sets.push(set(RESERVED_PORTS, "inet_service", &reserved_ports));
     }
-    let chains = [input(plan), forward(plan), outside(plan)];
+    let chains = [input(plan), forward(plan), outside(plan, timeout)];
     format!("{REMOVE}table inet hetznat {{\n{}\n{}}}\n", sets.join("\n"), chains.join("\n"))
 }
 
@@ -114,8 +123,11 @@ fn forward(plan: &Plan) -> String {
     )
 }
 
-fn outside(plan: &Plan) -> String {
+fn outside(plan: &Plan, timeout: UdpTimeout) -> String {
     match &plan.outside {
+        Outside::Masquerade { .. } if timeout == UdpTimeout::OfEngine => {
+            format!("{}\n{}", masquerade(&plan.name), remember(&plan.name))
+        }
         Outside::Masquerade { .. } => masquerade(&plan.name),
         Outside::Shared { uplink: None, .. } => String::new(),
         Outside::Shared { uplink: Some(uplink), ports, through } => shared(plan, *uplink, *ports, *through),
@@ -128,6 +140,23 @@ fn masquerade(name: &str) -> String {
         r#"	chain postrouting {{
 		type nat hook postrouting priority srcnat; policy accept;
 		iifname "{name}" oifname != "{name}" ip saddr @pool4 masquerade
+	}}
+"#
+    )
+}
+
+fn remember(name: &str) -> String {
+    let secs = nat64::Lifetimes::default().udp.as_secs();
+    format!(
+        r#"	ct timeout engine_udp {{
+		protocol udp
+		l3proto ip
+		policy = {{ unreplied : {secs}, replied : {secs} }}
+	}}
+
+	chain remember {{
+		type filter hook forward priority filter; policy accept;
+		iifname "{name}" ip saddr @pool4 meta l4proto udp ct timeout set "engine_udp"
 	}}
 "#
     )
@@ -215,12 +244,15 @@ mod tests {
         };
         let gateway = Gateway { egress, policy: Some(policy), ..testing::gateway() };
         let machine = Machine { own_addresses: Vec::new(), uplink };
-        render(&Plan::new("hetznat0", 7, &gateway, &machine), reserved_ports)
+        render(&Plan::new("hetznat0", 7, &gateway, &machine), reserved_ports, UdpTimeout::OfEngine)
     }
 
     #[test]
     fn rules_of_a_gateway() {
-        insta::assert_snapshot!(render(&Plan::new("hetznat0", 7, &testing::gateway(), &Machine::default()), ""));
+        let plan = Plan::new("hetznat0", 7, &testing::gateway(), &Machine::default());
+
+        insta::assert_snapshot!(render(&plan, "", UdpTimeout::OfEngine));
+        assert!(!render(&plan, "", UdpTimeout::OfKernel).contains("timeout"));
     }
 
     #[test]
