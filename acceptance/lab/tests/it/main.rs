@@ -16,6 +16,7 @@ mod first_boot;
 mod fleet;
 mod groups;
 mod hetzner;
+mod home;
 mod hosts;
 mod interface;
 mod life;
