@@ -150,7 +150,12 @@ pub enum Written {
 }
 
 impl Port {
-    fn new(device: OwnedFd, offload: Offload) -> io::Result<Self> {
+    /// A queue of an interface that takes this, or whatever else keeps frames apart, such as a socket pair. Needs a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// What the kernel said; the descriptor is closed then.
+    pub fn new(device: OwnedFd, offload: Offload) -> io::Result<Self> {
         Ok(Self { device: device::register(device)?, offload })
     }
 

@@ -1,5 +1,6 @@
-//! `docs/rfc-coverage.md` says where each normative sentence of an RFC is met, and which test shows it, and
-//! `docs/dns64-requirements.md` the same of what a DNS64 has to do; this keeps them true.
+//! `docs/rfc-coverage.md` says where each normative sentence of an RFC is met, and which test shows it,
+//! `docs/dns64-requirements.md` the same of what a DNS64 has to do, and `docs/datapath-traps.md` of what the datapath must
+//! not get wrong; this keeps them true.
 //!
 //! A row is `| id | sentence | where | test |`. The third and fourth cells hold a path and the name of a function in it;
 //! or the fourth is empty, and the third says why there is nothing to show.
@@ -10,7 +11,9 @@ use std::path::Path;
 use super::Finding;
 use super::files::SourceFile;
 
-const PAGES: [&str; 2] = ["docs/rfc-coverage.md", "docs/dns64-requirements.md"];
+const PAGES: [&str; 3] = ["docs/rfc-coverage.md", "docs/dns64-requirements.md", "docs/datapath-traps.md"];
+/// Sections of a page that has its own numbers: what their ids begin with, and what their rows are called.
+const NUMBERED: [(&str, &str); 2] = [("R", "requirements"), ("T", "traps")];
 /// How a row begins that shows nothing.
 const REASONS: [&str; 2] = ["not applicable: ", "not met: "];
 
@@ -23,7 +26,7 @@ pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
     PAGES.into_iter().flat_map(of_page).collect()
 }
 
-/// A heading `## RFC 7915: 65 sentences` or `## R: 58 requirements`, and the rows seen below it.
+/// A heading `## RFC 7915: 65 sentences`, `## R: 58 requirements` or `## T: 53 traps`, and the rows seen below it.
 struct Section {
     /// What the ids below it begin with.
     rfc: String,
@@ -48,7 +51,7 @@ impl Checker<'_> {
                 self.section = section(heading, number);
                 self.last = None;
                 if self.section.is_none() {
-                    self.say(number, "a section is called `## RFC N: COUNT sentences` or `## R: COUNT requirements`");
+                    self.say(number, "a section is called `## RFC N: COUNT sentences`, `## R: COUNT requirements` or `## T: COUNT traps`");
                 }
             } else if is_row(line) {
                 self.row(number, line);
@@ -131,8 +134,10 @@ struct Id {
 
 impl Id {
     fn parse(text: &str) -> Option<Self> {
-        if let Some(number) = text.strip_prefix('R') {
-            return Some(Self { rfc: "R".to_owned(), section: Vec::new(), sentence: number.parse().ok()? });
+        for (letter, _) in NUMBERED {
+            if let Some(number) = text.strip_prefix(letter) {
+                return Some(Self { rfc: letter.to_owned(), section: Vec::new(), sentence: number.parse().ok()? });
+            }
         }
         let parts: Vec<_> = text.split('-').collect();
         let &[rfc, section, sentence] = parts.as_slice() else { return None };
@@ -144,7 +149,10 @@ impl Id {
 fn section(heading: &str, line: usize) -> Option<Section> {
     let (rfc, count) = match heading.strip_prefix("RFC ") {
         Some(rfc) => rfc.strip_suffix(" sentences")?.split_once(": ")?,
-        None => ("R", heading.strip_prefix("R: ")?.strip_suffix(" requirements")?),
+        None => NUMBERED.into_iter().find_map(|(letter, rows)| {
+            let (of, count) = heading.strip_suffix(rows)?.trim_end().split_once(": ")?;
+            (of == letter).then_some((letter, count))
+        })?,
     };
     Some(Section { rfc: rfc.to_owned(), claimed: count.parse().ok()?, rows: 0, line })
 }
@@ -176,6 +184,7 @@ mod tests {
                 "docs/dns64-requirements.md",
                 "## R: 2 requirements\n| R9 | x | not met: no |  |\n| R10 | x | not met: no |  |\n",
             ),
+            file("docs/datapath-traps.md", "## T: 1 traps\n| T1 | x | `src/a.rs` `here` | `tests/b.rs` `shown` |\n"),
             file("src/a.rs", "pub(crate) const fn here<T>(x: T) {}\n"),
             file("tests/b.rs", "fn shown() {\n"),
         ];
