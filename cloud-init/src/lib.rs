@@ -19,7 +19,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use contract::{Name, Pool6, PrivateKey, PublicKey};
 
 pub use extra::ExtraError;
-pub use member::{Members, member_user_data};
+pub use member::{Members, check_members, member_user_data};
 pub use user_data::{MAX_USER_DATA_BYTES, check, user_data};
 pub use wireguard_config::wireguard_config;
 
@@ -76,6 +76,16 @@ impl FirstBoot<'_> {
             Some(_) | None => Ok(()),
         }
     }
+
+    /// For the server's configuration: empty, or anything.
+    fn guard(&self) -> &'static str {
+        if self.metadata_guard { "yes" } else { "" }
+    }
+
+    /// For the server's configuration: empty, or the resolvers of containers.
+    fn docker(&self, dns: Dns, address4: Ipv4Addr) -> String {
+        if self.docker { dns.resolvers_of_containers(address4) } else { String::new() }
+    }
 }
 
 /// A way to render user data. Servers keep the one they were created with.
@@ -125,29 +135,29 @@ const PUBLIC_DNS64: [Ipv6Addr; 3] = [
 ];
 
 impl Dns {
-    /// The resolvers, separated by spaces; the gateway's own is at `address6`.
+    /// The resolvers, separated by spaces; the gateway's own is at `address6`. Never a DNS64 server beside a plain one:
+    /// clients stick to whichever answered last.
     fn resolvers(self, address6: Ipv6Addr) -> String {
         match self {
             Self::Public => PUBLIC_DNS64.map(|address| address.to_string()).join(" "),
             Self::Gateway => address6.to_string(),
         }
     }
+
+    /// For containers, as elements of a JSON list: reached over IPv4, because their network may have nothing else. What
+    /// they answer needs no DNS64, for containers have IPv4 through the tunnel. The gateway's own is at `address4`.
+    fn resolvers_of_containers(self, address4: Ipv4Addr) -> String {
+        match self {
+            Self::Public => "\"1.1.1.1\",\"8.8.8.8\"".to_owned(),
+            Self::Gateway => format!("\"{address4}\""),
+        }
+    }
 }
 
 impl Server<'_> {
-    /// The resolvers, separated by spaces. Never a DNS64 server beside a plain one: clients stick to whichever answered
-    /// last.
+    /// As [`Dns::resolvers`].
     fn resolvers(&self) -> String {
         self.dns.resolvers(self.address6)
-    }
-
-    /// For containers, as elements of a JSON list: reached over IPv4, because their network may have nothing else. What
-    /// they answer needs no DNS64, for containers have IPv4 through the tunnel.
-    fn resolvers_of_containers(&self) -> String {
-        match self.dns {
-            Dns::Public => "\"1.1.1.1\",\"8.8.8.8\"".to_owned(),
-            Dns::Gateway => format!("\"{}\"", self.address4),
-        }
     }
 
     /// The gateway's name as one line of ASCII, whatever it is.

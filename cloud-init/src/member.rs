@@ -3,13 +3,16 @@
 //!
 //! At each boot anew: a server that was made of another one's snapshot is another server.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use contract::{GroupSecret, MemberAddresses, Name, Pool6, PublicKey};
+use contract::{GroupSecret, MemberAddresses, Name, Pool6, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
-use crate::user_data::{Script, V1, enveloped, id_of};
-use crate::{Dns, RenderError, template};
+use crate::user_data::{
+    CHECKED_BYTES, MAX_USER_DATA_BYTES, Script, id_of, incompressible, incompressible_address, incompressible_names,
+    limited, sealed,
+};
+use crate::{Dns, FirstBoot, RenderError, template};
 
 const BOOTHOOK: &str = include_str!("server/member.sh");
 const MEMBER: &str = include_str!("server/member.py");
@@ -31,6 +34,8 @@ pub struct Members<'a> {
     pub pool6: &'a Pool6,
     /// The gateway's IPv6 address inside the tunnel.
     pub address6: Ipv6Addr,
+    /// The gateway's IPv4 address inside the tunnel.
+    pub address4: Ipv4Addr,
     /// Who resolves names.
     pub dns: Dns,
 }
@@ -38,11 +43,39 @@ pub struct Members<'a> {
 /// The user data for all members. Contains the group's secret.
 ///
 /// # Errors
-/// [`RenderError`] if public DNS64 cannot work with the gateway's prefix.
-pub fn member_user_data(members: &Members<'_>) -> Result<Zeroizing<String>, RenderError> {
+/// As [`crate::user_data`].
+pub fn member_user_data(members: &Members<'_>, boot: &FirstBoot<'_>) -> Result<Zeroizing<String>, RenderError> {
     if members.dns == Dns::Public && *members.pool6 != Pool6::default() {
         return Err(RenderError::PublicDnsNeedsWellKnownPrefix { pool6: *members.pool6 });
     }
+    limited(boot, MAX_USER_DATA_BYTES, |boot| render(members, boot))
+}
+
+/// Whether the user data of any group can be rendered with this, before there is one.
+///
+/// # Errors
+/// As [`crate::check`].
+pub fn check_members(boot: &FirstBoot<'_>) -> Result<(), RenderError> {
+    if boot.extra.is_none() {
+        return boot.supported();
+    }
+    let (group, gateway_name) = incompressible_names();
+    let members = Members {
+        group: &group,
+        gateway_name: &gateway_name,
+        secret: &GroupSecret::from_random(incompressible("secret")),
+        addresses: MemberAddresses { first: [198, 18, 128, 0].into(), count: 32_766 },
+        gateway_public_key: PrivateKey::from_random(incompressible("public")).public_key(),
+        pool6: &Pool6::default(),
+        address6: incompressible_address(),
+        address4: [198, 18, 0, 1].into(),
+        dns: Dns::Public,
+    };
+    limited(boot, CHECKED_BYTES, |boot| render(&members, boot)).map(drop)
+}
+
+fn render(members: &Members<'_>, boot: &FirstBoot<'_>) -> Result<Zeroizing<String>, RenderError> {
+    boot.supported()?;
     let name = format!("{}-@instance@", members.group);
     let script = Script {
         name: &name,
@@ -53,10 +86,10 @@ pub fn member_user_data(members: &Members<'_>) -> Result<Zeroizing<String>, Rend
         pool6: members.pool6,
         address6: members.address6,
         resolvers: &members.dns.resolvers(members.address6),
-        guard: "",
-        docker: "",
+        guard: boot.guard(),
+        docker: &boot.docker(members.dns, members.address4),
     }
-    .render(&V1);
+    .render(boot.format);
     // Its own identity for every instance: what was installed for another is installed anew.
     let boothook = format!("ID={}-@instance@\n{}", id_of(&script), script.trim_end());
     let (secret, count) = (members.secret.to_base64(), members.addresses.count.to_string());
@@ -68,7 +101,7 @@ pub fn member_user_data(members: &Members<'_>) -> Result<Zeroizing<String>, Rend
         ("first", &members.addresses.first.to_string()),
         ("count", &count),
     ];
-    let mut output = Zeroizing::new(String::with_capacity(crate::MAX_USER_DATA_BYTES));
+    let mut output = Zeroizing::new(String::with_capacity(MAX_USER_DATA_BYTES));
     template::render(&template::without_comments(BOOTHOOK), &values, &mut output);
-    enveloped(&output)
+    sealed(&output, boot)
 }

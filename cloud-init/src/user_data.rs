@@ -13,11 +13,11 @@ use crate::{Dns, FirstBoot, Format, MTU_BYTES, RenderError, Server, envelope, ex
 
 /// What Hetzner's API takes when a server is created.
 pub const MAX_USER_DATA_BYTES: usize = 32 * 1024;
-/// How much a server's own values may compress better than those of another.
-const MARGIN_BYTES: usize = 128;
+/// What passes the check at plan: less, by how much a server's own values may compress worse than those it is made with.
+pub(crate) const CHECKED_BYTES: usize = MAX_USER_DATA_BYTES - 128;
 
 /// What a format is made of: the script, and the files that are put into it.
-pub(crate) struct Sources {
+struct Sources {
     boothook: &'static str,
     files: &'static [(&'static str, &'static str)],
 }
@@ -31,7 +31,7 @@ macro_rules! sources {
     };
 }
 
-pub(crate) const V1: Sources = sources!("1", "wgset.py" "hetznat.sh" "hetznat.service" "hetznat-wait.service"
+const V1: Sources = sources!("1", "wgset.py" "hetznat.sh" "hetznat.service" "hetznat-wait.service"
     "hetznat-refresh.service" "hetznat-refresh.timer");
 const V2: Sources = sources!("2", "wg.py" "gateway.py" "hetznat.sh" "hetznat.service" "hetznat-wait.service"
     "hetznat-watch.service" "hetznat-refresh.service" "hetznat-refresh.timer");
@@ -45,7 +45,7 @@ pub fn user_data(server: &Server<'_>, boot: &FirstBoot<'_>) -> Result<Zeroizing<
     if server.dns == Dns::Public && *server.pool6 != Pool6::default() {
         return Err(RenderError::PublicDnsNeedsWellKnownPrefix { pool6: *server.pool6 });
     }
-    limited(server, boot, MAX_USER_DATA_BYTES)
+    limited(boot, MAX_USER_DATA_BYTES, |boot| render(server, boot))
 }
 
 /// Whether the user data of any server can be rendered with this, before there is one.
@@ -56,30 +56,47 @@ pub fn check(boot: &FirstBoot<'_>) -> Result<(), RenderError> {
     if boot.extra.is_none() {
         return boot.supported();
     }
-    // No server's values compress worse than these.
-    let random = |label: &str| -> [u8; 32] { Sha256::digest(label).into() };
-    let letters = format!("{:x}{:x}", Sha256::digest("name"), Sha256::digest("gateway"));
-    let name: Name = letters[..63].parse().expect("hexadecimal digits are a name");
+    let (name, gateway_name) = incompressible_names();
     let server = Server {
         name: &name,
-        gateway_name: &letters[64..127],
-        private_key: &PrivateKey::from_random(random("private")),
+        gateway_name: &gateway_name,
+        private_key: &PrivateKey::from_random(incompressible("private")),
         ipv4: [198, 18, 253, 254].into(),
-        gateway_public_key: PrivateKey::from_random(random("public")).public_key(),
+        gateway_public_key: PrivateKey::from_random(incompressible("public")).public_key(),
         pool6: &Pool6::default(),
-        address6: u128::from_be_bytes(random("address")[..16].try_into().expect("16 of 32 bytes")).into(),
+        address6: incompressible_address(),
         address4: [198, 18, 0, 1].into(),
         dns: Dns::Public,
     };
-    limited(&server, boot, MAX_USER_DATA_BYTES - MARGIN_BYTES).map(drop)
+    limited(boot, CHECKED_BYTES, |boot| render(&server, boot)).map(drop)
 }
 
-fn limited(server: &Server<'_>, boot: &FirstBoot<'_>, limit_bytes: usize) -> Result<Zeroizing<String>, RenderError> {
-    let output = render(server, boot)?;
+/// Bytes that no other value of their kind compresses worse than.
+pub(crate) fn incompressible(label: &str) -> [u8; 32] {
+    Sha256::digest(label).into()
+}
+
+/// The longest names there are, of a peer and of a gateway.
+pub(crate) fn incompressible_names() -> (Name, String) {
+    let letters = format!("{:x}{:x}", Sha256::digest("name"), Sha256::digest("gateway"));
+    (letters[..63].parse().expect("hexadecimal digits are a name"), letters[64..127].to_owned())
+}
+
+pub(crate) fn incompressible_address() -> Ipv6Addr {
+    u128::from_be_bytes(incompressible("address")[..16].try_into().expect("16 of 32 bytes")).into()
+}
+
+/// Renders, and says what takes how much if that is more than the limit.
+pub(crate) fn limited(
+    boot: &FirstBoot<'_>,
+    limit_bytes: usize,
+    render: impl Fn(&FirstBoot<'_>) -> Result<Zeroizing<String>, RenderError>,
+) -> Result<Zeroizing<String>, RenderError> {
+    let output = render(boot)?;
     if output.len() <= limit_bytes {
         return Ok(output);
     }
-    let own_bytes = render(server, &FirstBoot { extra: None, ..*boot })?.len();
+    let own_bytes = render(&FirstBoot { extra: None, ..*boot })?.len();
     Err(RenderError::TooLarge { bytes: output.len(), own_bytes, extra_bytes: boot.extra.map_or(0, str::len) })
 }
 
@@ -94,26 +111,21 @@ fn render(server: &Server<'_>, boot: &FirstBoot<'_>) -> Result<Zeroizing<String>
         pool6: server.pool6,
         address6: server.address6,
         resolvers: &server.resolvers(),
-        guard: if boot.metadata_guard { "yes" } else { "" },
-        docker: &if boot.docker { server.resolvers_of_containers() } else { String::new() },
+        guard: boot.guard(),
+        docker: &boot.docker(server.dns, server.address4),
     };
-    match boot.format {
-        Format::V1 => Ok(message(Format::V1, &script.identified(&V1), None)),
-        Format::V2 => {
-            let extra = boot.extra.map(extra::part).transpose()?.flatten();
-            Ok(envelope::wrap(&message(Format::V2, &script.identified(&V2), extra.as_deref())))
-        }
-    }
+    sealed(&script.identified(boot.format), boot)
 }
 
-/// The MIME message, in the first format, whose only part is this script, as a boothook.
-pub(crate) fn enveloped(script: &str) -> Result<Zeroizing<String>, RenderError> {
-    let output = message(Format::V1, script, None);
-    let bytes = output.len();
-    if bytes > MAX_USER_DATA_BYTES {
-        return Err(RenderError::TooLarge { bytes, own_bytes: bytes, extra_bytes: 0 });
+/// The user data whose own part is this script, a boothook, and whose other part is the user's.
+pub(crate) fn sealed(script: &str, boot: &FirstBoot<'_>) -> Result<Zeroizing<String>, RenderError> {
+    match boot.format {
+        Format::V1 => Ok(message(Format::V1, script, None)),
+        Format::V2 => {
+            let extra = boot.extra.map(extra::part).transpose()?.flatten();
+            Ok(envelope::wrap(&message(Format::V2, script, extra.as_deref())))
+        }
     }
-    Ok(output)
 }
 
 /// The MIME message: our part, then the user's.
@@ -169,15 +181,19 @@ pub(crate) struct Script<'a> {
 
 impl Script<'_> {
     /// Behind the identity of everything in it: the same user data on a rebuilt server installs, a reboot does not.
-    fn identified(&self, sources: &Sources) -> Zeroizing<String> {
-        let script = self.render(sources);
+    fn identified(&self, format: Format) -> Zeroizing<String> {
+        let script = self.render(format);
         let mut identified = secret_buffer(script.len());
         identified.push_str(&format!("ID={}\n", id_of(&script)));
         identified.push_str(&script);
         identified
     }
 
-    pub(crate) fn render(&self, sources: &Sources) -> Zeroizing<String> {
+    pub(crate) fn render(&self, format: Format) -> Zeroizing<String> {
+        let sources = match format {
+            Format::V1 => &V1,
+            Format::V2 => &V2,
+        };
         // The template ends the last line, so that it is a shell script itself.
         let file =
             |(name, content): &(&'static str, &str)| (*name, template::without_comments(content).trim_end().to_owned());

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::machine::Network;
-use crate::machine::hoster::{Hoster, SERIAL, network_config};
+use crate::machine::hoster::{Hoster, network_config};
 use crate::{Host, Process, wait};
 
 pub use root::Stack;
@@ -92,7 +92,7 @@ impl Container {
             .collect();
         self.put(
             &format!("{SEED}/meta-data"),
-            &format!("instance-id: '{SERIAL}'\nlocal-hostname: {}\n", self.network.name()),
+            &format!("instance-id: '{}'\nlocal-hostname: {}\n", self.network.instance_id(), self.network.name()),
         )?;
         self.put(&format!("{SEED}/network-config"), &network)?;
         self.put(&format!("{SEED}/user-data.base64"), user_data)?;

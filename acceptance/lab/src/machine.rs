@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{Host, Process, wait};
-use hoster::{Hoster, SERIAL};
+use hoster::Hoster;
 use image::Image;
 
 /// What a machine may take to answer SSH, with its processor emulated and others at work beside it.
@@ -30,12 +30,14 @@ pub const BOOT_LIMIT: Duration = Duration::from_secs(600);
 pub struct Network {
     name: String,
     number: u8,
+    /// Hetzner's data source takes it for the instance's id; the firmware and the metadata service both say it.
+    instance: u64,
 }
 
 impl Network {
     /// The place of the server of that name; `number` is nobody else's.
     pub(crate) fn new(name: &str, number: u8) -> Self {
-        Self { name: name.to_owned(), number }
+        Self { name: name.to_owned(), number, instance: 12_345_678 }
     }
 
     /// The server's name.
@@ -48,6 +50,12 @@ impl Network {
     #[must_use]
     pub fn address(&self) -> Ipv6Addr {
         Ipv6Addr::new(0x2001, 0xdb8, 1, self.number.into(), 0, 0, 0, 1)
+    }
+
+    /// What the hoster's metadata service tells it that it is.
+    #[must_use]
+    pub fn instance_id(&self) -> u64 {
+        self.instance
     }
 
     /// Its network as Hetzner's API writes it: what `hcloud_primary_ip.ip_network` would say.
@@ -95,6 +103,11 @@ impl Machine {
         &self.network
     }
 
+    /// It is the server that the hoster's API knows by this id.
+    pub fn set_instance_id(&mut self, id: u64) {
+        self.network.instance = id;
+    }
+
     /// What `authorized_keys` must hold for [`Machine::run`].
     ///
     /// # Errors
@@ -127,7 +140,7 @@ impl Machine {
         words.push(format!("{card},mac={}", network.mac()));
         let drive = format!("file={},format=raw,if=none,id=disk,snapshot=on,cache=unsafe", image.disk.display());
         let netdev = format!("tap,id=uplink,ifname={},script=no,downscript=no", network.interface());
-        let firmware = format!("type=1,manufacturer=Hetzner,product=vServer,serial={SERIAL}");
+        let firmware = format!("type=1,manufacturer=Hetzner,product=vServer,serial={}", network.instance);
         let console = format!("file:{}", self.console_file().display());
         for (option, value) in [
             ("-accel", accelerator.to_owned()),

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod entry;
+mod first_boot;
 mod gateway;
 mod list;
 mod peer;

@@ -5,6 +5,7 @@ mod plan;
 
 use std::collections::BTreeMap;
 
+use cloud_init::Format;
 use contract::{Document, GroupSecret, LabelSelector, MemberAddresses, Name};
 use tfplugin5::{
     Attr, Context, Diagnostic, Diagnostics, PlanContext, Resource, Secret, Spelled, computed, model, optional, required,
@@ -13,6 +14,10 @@ use tfplugin5::{
 use crate::attributes::{Dns, Link, Rotate};
 use crate::entry::{Owner, draw_secret, full_name, list, no_gateway, parse_id};
 use crate::provider::Client;
+
+/// What is in `user_data`.
+const FIRST_BOOT: [&str; 7] =
+    ["rotate", "gateway", "dns", "extra_user_data", "metadata_guard", "docker", "render_format"];
 
 model! {
     /// Any number of servers with the same user data, as an autoscaler makes them.
@@ -25,6 +30,15 @@ model! {
         label_selector: Spelled<LabelSelector> = optional(),
         /// Who resolves names for the servers: `public` DNS64 over native IPv6, or the `gateway`.
         dns: Spelled<Dns> = optional().default("public"),
+        /// The servers' own user data, of any kind that cloud-init takes: text, MIME, gzip, base64. `user_data` carries both.
+        extra_user_data: String = optional(),
+        /// Whether only root on the servers may ask Hetzner's metadata service, which tells `user_data` and with it the secret.
+        metadata_guard: bool = optional(),
+        /// Whether Docker on the servers is configured, unless it is already: containers prefer native IPv6.
+        docker: bool = optional(),
+        /// How `user_data` is rendered: 1 is plain text without `extra_user_data`, 2 is compressed. Default: the newest, which
+        /// stays for the group's whole life.
+        render_format: u16 = optional().or_computed(),
         /// Any values. A change draws a new secret, which changes `user_data`.
         rotate: Rotate = optional(),
         /// Whether servers that were created before the last rotation stay members. Set it to `false` once they are replaced.
@@ -36,7 +50,7 @@ model! {
         /// What those make their keys of that were created before the last rotation.
         previous_secret: Secret = computed().sensitive().renew_on(&["rotate", "accept_previous"]),
         /// What makes any server a member at its first boot.
-        user_data: Secret = computed().sensitive().renew_on(&["rotate", "gateway", "dns"]),
+        user_data: Secret = computed().sensitive().renew_on(&FIRST_BOOT),
         /// Labels for the servers, by which they are found.
         labels: BTreeMap<String, Attr<String>> = computed(),
         /// Whether the state document says what this resource says. If not, the next apply writes it again.
@@ -174,9 +188,11 @@ impl PeerGroup {
             gateway_public_key: **link.public_key.get()?,
             pool6: link.pool6.get()?,
             address6: **link.address6.get()?,
+            address4: **link.address4.get()?,
             dns: (**self.dns.get()?).into(),
         };
-        let user_data = cloud_init::member_user_data(&members).map_err(|error| Diagnostic::error(error.to_string()))?;
+        let user_data = cloud_init::member_user_data(&members, &self.wishes().first_boot()?)
+            .map_err(|error| Diagnostic::error(error.to_string()))?;
         self.user_data = Secret::new(user_data).into();
         Ok(())
     }
@@ -203,6 +219,10 @@ impl PeerGroup {
             gateway: link.into(),
             label_selector: Spelled::from(found.label_selector.clone()).into(),
             dns: Spelled::from(Dns::Public).into(),
+            extra_user_data: Attr::Null,
+            metadata_guard: Attr::Null,
+            docker: Attr::Null,
+            render_format: Format::default().number().into(),
             rotate: Attr::Null,
             accept_previous: true.into(),
             id: Attr::Null,

@@ -12,9 +12,6 @@ use anyhow::{Context as _, Result};
 use super::Network;
 use crate::{Host, Process, wait};
 
-/// Hetzner's data source takes it for the instance's id; the firmware and the metadata service both say it.
-pub(crate) const SERIAL: &str = "12345678";
-
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The hoster's side of one server; dropping it switches it off.
@@ -70,12 +67,12 @@ fn metadata(host: &Host, network: &Network, user_data: &str) -> Result<Process> 
 
 /// As Hetzner's metadata service writes it for a server without IPv4.
 fn document(network: &Network) -> String {
-    let name = network.name();
+    let (name, instance) = (network.name(), network.instance);
     let config: String = network_config(network).lines().map(|line| format!("  {line}\n")).collect();
     format!(
         "availability-zone: fsn1-dc14
 hostname: {name}
-instance-id: {SERIAL}
+instance-id: {instance}
 local-ipv4: ''
 network-config:
 {config}public-ipv4: ''

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use lab::hetzner::Hetzner;
 use lab::machine::{BOOT_LIMIT, Machine};
 use lab::site::{Site, on_site};
 use lab::topology::{HOME_PUBLIC, WEB, WEB_NAME};
@@ -102,19 +103,53 @@ fn check_refusal(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// A group with everything that can be asked of a first boot.
+const GROUP: &str = r#"
+variable "group" {
+  type = string
+}
+
+resource "hetznat_peer_group" "workers" {
+  gateway         = hetznat_gateway.home.link
+  name            = "workers"
+  metadata_guard  = true
+  docker          = true
+  extra_user_data = var.group
+}
+
+output "group" {
+  value     = { user_data = hetznat_peer_group.workers.user_data }
+  sensitive = true
+}
+"#;
+
+/// A machine that a group's labels are on, and the user data that all of the group have.
+fn member(site: &mut Site, hetzner: &Hetzner) -> Result<(Machine, String)> {
+    debian::publish(&site.lab.web_directory()?)?;
+    let mut machine = site.lab.add_machine("worker")?;
+    site.terraform.set("group", json!(wishes(&machine.public_key()?)))?;
+    site.terraform.write("group.tf", GROUP)?;
+    site.terraform.apply()?;
+    let labels = json!({ "hetznat-gateway": "home", "hetznat-group": "workers" });
+    let rented = hetzner.create_servers(&site.lab.internet6, &[("worker", labels)])?.remove(0);
+    assert_eq!(rented.network, machine.network().prefix(), "the lab and Hetzner count alike");
+    machine.set_instance_id(rented.id);
+    Ok((machine, site.terraform.output_entry("group", "user_data")?))
+}
+
+/// The member makes its key itself, and the gateway, which finds it by its label, makes the same.
 #[test]
-fn a_server_bears_a_gateway_that_is_late_and_one_that_goes_away() {
+fn a_member_of_a_group_bears_a_gateway_that_is_late_and_one_that_goes_away() {
     on_site(|site| {
-        site.terraform.set("metadata_guard", json!(true))?;
-        site.terraform.set("docker", json!(true))?;
-        let (mut machine, user_data) = prepared(site)?;
+        let hetzner = site.lab.start_hetzner()?;
+        let (mut machine, user_data) = member(site, &hetzner)?;
         let on = machine.power_on(&user_data)?;
 
         machine.wait_for("SSH without a gateway", BOOT_LIMIT, "true")?;
         eprintln!("from power-on to SSH: {:.1} s", on.elapsed().as_secs_f32());
         check_waiting(&machine)?;
         let came = Instant::now();
-        site.start_translator(&[])?;
+        site.start_translator_with(&hetzner)?;
         let first = first_ipv4_byte(site, came).with_context(|| machine.report())?;
         eprintln!("from the gateway's start to the first byte over IPv4: {:.1} s", first.as_secs_f32());
         machine.wait_for("the user's package", BOOT_LIMIT, &format!("cat {}", debian::FILE))?;
@@ -122,7 +157,7 @@ fn a_server_bears_a_gateway_that_is_late_and_one_that_goes_away() {
         check_guard(&machine)?;
         check_containers(&machine)?;
         check_healing(&mut machine)?;
-        check_silence(site, &mut machine)?;
+        check_silence(site, &hetzner, &mut machine)?;
         check_fence(site, &machine)
     });
 }
@@ -195,7 +230,7 @@ fn check_healing(machine: &mut Machine) -> Result<()> {
 }
 
 /// The gateway loses its power: soon nothing hangs any more; when it is back, so is everything.
-fn check_silence(site: &mut Site, machine: &mut Machine) -> Result<()> {
+fn check_silence(site: &mut Site, hetzner: &Hetzner, machine: &mut Machine) -> Result<()> {
     site.kill_translator()?;
     machine.wait_for("the silence to be noticed", HEAL_LIMIT, "test -e /run/hetznat.away")?;
     check_fails_at_once(machine)?;
@@ -204,7 +239,7 @@ fn check_silence(site: &mut Site, machine: &mut Machine) -> Result<()> {
         status.contains("BAD  gateway  silent, last handshake ") && status.contains("BAD  ipv4     off until"),
         "{status}"
     );
-    site.start_translator(&[])?;
+    site.start_translator_with(hetzner)?;
     machine.wait_for(
         "IPv4 again",
         HEAL_LIMIT,
@@ -215,18 +250,19 @@ fn check_silence(site: &mut Site, machine: &mut Machine) -> Result<()> {
 
 /// Somebody at home who has the gateway's key tries the server's ports through the tunnel.
 fn check_fence(site: &mut Site, machine: &Machine) -> Result<()> {
+    let status = site.translator()?.status()?;
     site.stop_translator()?;
     let document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(site.lab.document())?)?;
-    let gateway = &document["gateways"]["home"];
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let (key, server) = (text(&gateway["private_key"]), text(&gateway["peers"]["web"]["public_key"]));
+    let (key, member) = (text(&document["gateways"]["home"]["private_key"]), &status["datapath"]["peers"][0]);
+    let (server, ipv4) = (text(&member["public_key"]), text(&member["ipv4"]));
     let pi = &site.lab.pi;
     let file = pi.directory().join("intruder.conf");
     std::fs::write(
         &file,
         format!(
             "[Interface]\nPrivateKey = {key}\nAddress = 198.18.0.1/32\n[Peer]\nPublicKey = {server}\n\
-         AllowedIPs = 198.18.0.2/32\nEndpoint = [{}]:46464\n",
+         AllowedIPs = {ipv4}/32\nEndpoint = [{}]:46464\n",
             machine.network().address()
         ),
     )?;
@@ -234,9 +270,10 @@ fn check_fence(site: &mut Site, machine: &Machine) -> Result<()> {
     pi.run(&["env", "WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go", "wg-quick", "up", &file])?;
 
     wait::until("the intruder's tunnel", HEAL_LIMIT, || {
-        pi.run(&["ping", "-n", "-c", "1", "-W", "2", "198.18.0.2"]).map(Some)
+        pi.run(&["ping", "-n", "-c", "1", "-W", "2", &ipv4]).map(Some)
     })?;
-    let knock = ["curl", "-s", "--max-time", "10", "telnet://198.18.0.2:22"];
+    let door = format!("telnet://{ipv4}:22");
+    let knock = ["curl", "-s", "--max-time", "10", &door];
     let banner = |output: std::process::Output| String::from_utf8_lossy(&output.stdout).starts_with("SSH-2.0");
     assert!(!banner(pi.attempt(&knock)?), "home connected to the server through the tunnel");
     machine.run("nft delete table inet hetznat")?;

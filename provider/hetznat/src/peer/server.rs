@@ -42,7 +42,7 @@ impl Peer {
             address4: **link.address4.get()?,
             dns: (**self.dns.get()?).into(),
         };
-        let user_data = cloud_init::user_data(&server, &self.first_boot()?)
+        let user_data = cloud_init::user_data(&server, &self.wishes().first_boot()?)
             .map_err(|error| Diagnostic::error(error.to_string()))?;
         let wireguard_config = cloud_init::wireguard_config(&server);
         self.user_data = Secret::new(user_data).into();

@@ -1,15 +1,21 @@
 //! What can be said of a group before it is applied.
 
+use cloud_init::Format;
 use contract::{GATEWAY_LABEL, GROUP_LABEL, Group, LabelSelector, Name};
 use tfplugin5::{Diagnostic, PlanContext};
 
 use super::PeerGroup;
 use crate::attributes::Link;
+use crate::first_boot::Wishes;
 
 impl PeerGroup {
     pub(super) fn complete_plan(&mut self, cx: &mut PlanContext<'_, Self>) {
+        if cx.config.render_format.is_null() && self.render_format.is_unknown() {
+            self.render_format = Format::default().number().into();
+        }
         self.name_it();
-        for diagnostic in self.name_problem().into_iter().chain(Link::resolver_problem(&self.gateway, &self.dns)) {
+        let problems = self.name_problem().into_iter().chain(Link::resolver_problem(&self.gateway, &self.dns));
+        for diagnostic in problems.chain(self.wishes().problem(cloud_init::check_members)) {
             cx.diagnostics.push(diagnostic);
         }
         let Some(prior) = cx.prior else { return };
@@ -21,6 +27,12 @@ impl PeerGroup {
     /// Sets what follows from the gateway's name and the group's own.
     pub(super) fn name_it(&mut self) {
         (self.id, self.labels) = Link::identify(&self.gateway, &self.name, GROUP_LABEL);
+    }
+
+    /// What the author asks of the first boot.
+    pub(super) fn wishes(&self) -> Wishes<'_> {
+        let Self { render_format, extra_user_data, metadata_guard, docker, .. } = self;
+        Wishes { render_format, extra_user_data, metadata_guard, docker }
     }
 
     fn name_problem(&self) -> Option<Diagnostic> {
@@ -74,6 +86,19 @@ mod tests {
         for unknown in ["secret", "previous_secret", "user_data"] {
             assert_eq!(planned.value.attribute(unknown), &Value::Unknown, "{unknown}");
         }
+    }
+
+    #[test]
+    fn what_cannot_ride_along_is_an_error_at_plan_as_for_a_peer() {
+        let refused = |(attribute, value): (&str, Value), format: i64| {
+            let Value::Map(mut config) = config("workers") else { panic!("a configuration is an object") };
+            config.extend([(attribute.to_owned(), value), ("render_format".to_owned(), format.into())]);
+            plan::<PeerGroup>(&Value::Null, &Value::Map(config), b"").unwrap().diagnostics.0[0].summary.clone()
+        };
+
+        assert!(refused(("extra_user_data", "packages: []".into()), 2).contains("cloud-init ignores"));
+        assert!(refused(("metadata_guard", true.into()), 1).contains("needs render_format = 2"));
+        assert!(refused(("docker", true.into()), 3).contains("render_format must be 1 or 2 (got 3)"));
     }
 
     #[test]

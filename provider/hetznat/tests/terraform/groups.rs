@@ -40,9 +40,31 @@ fn a_group_is_in_the_document_with_the_labels_that_its_servers_get() {
     assert_eq!(entry["secret"], state["secret"]);
     assert_eq!(state["labels"], json!({ "hetznat-gateway": "home", "hetznat-group": "workers" }));
     assert_eq!(state["previous_secret"], Value::Null);
+    assert_eq!(state["render_format"], 2);
+    assert!(state["user_data"].as_str().unwrap().starts_with("H4sI"), "gzip in base64");
+    contract::Document::parse(workspace.document_text().as_bytes()).unwrap();
+}
+
+#[test]
+fn a_group_takes_what_a_peer_takes_and_a_plan_says_what_it_cannot() {
+    let wishes =
+        "  metadata_guard = true\n  docker = true\n  extra_user_data = \"#cloud-config\\npackages: [nginx]\\n\"\n";
+    let workspace = applied(&group(""));
+    let before = (entry(&workspace), state(&workspace)["user_data"].clone());
+
+    workspace.write(&group(wishes));
+    workspace.apply().succeeds();
+
+    workspace.plans_nothing();
+    assert_eq!(entry(&workspace), before.0, "the gateway needs nothing new");
+    assert_ne!(state(&workspace)["user_data"], before.1);
+    workspace.write(&group(&format!("{wishes}  render_format = 1\n")));
+    workspace.plan().fails_with("needs render_format = 2");
+    workspace.write(&group("  render_format = 1\n"));
+    workspace.apply().succeeds();
+    let (entry, state) = (entry(&workspace), state(&workspace));
     let user_data = state["user_data"].as_str().unwrap();
     assert!(user_data.contains("#cloud-boothook") && user_data.contains(entry["secret"].as_str().unwrap()));
-    contract::Document::parse(workspace.document_text().as_bytes()).unwrap();
 }
 
 #[test]
