@@ -67,7 +67,9 @@ impl Site {
         fs::write(&token, READ_ONLY_TOKEN)?;
         fs::set_permissions(&token, fs::Permissions::from_mode(0o600))?;
         let (file, certificate) = (token.display().to_string(), hetzner.certificate().display().to_string());
-        let options = ["--hetzner-token", &file, "--hetzner-api", hetzner.url(), "--ca-file", &certificate];
+        let found = self.lab.pi.directory().join("found.json").display().to_string();
+        let options =
+            ["--hetzner-token", &file, "--hetzner-api", hetzner.url(), "--ca-file", &certificate, "--found", &found];
         self.start_translator(&options)?;
         Ok(token)
     }

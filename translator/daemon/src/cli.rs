@@ -174,6 +174,11 @@ pub(crate) struct RunArgs {
     /// there.
     #[arg(long, value_name = "FILE", env = "HETZNAT_HETZNER_TOKEN_FILE", hide_env_values = true)]
     pub(crate) hetzner_token: Option<PathBuf>,
+    /// Keep where servers were found here (mode 0600), to start from while Hetzner cannot be asked
+    ///
+    /// Default: $STATE_DIRECTORY/found-NAME.json, or nowhere if systemd gives no state directory.
+    #[arg(long, value_name = "FILE", env = "HETZNAT_FOUND", hide_env_values = true)]
+    pub(crate) found: Option<PathBuf>,
     /// Where Hetzner's API is
     #[arg(
         long,

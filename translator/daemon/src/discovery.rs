@@ -1,12 +1,13 @@
 //! Servers found by their labels: a task asks Hetzner's API now and then, and what it finds completes the document's peers.
 //!
-//! Invariant: what was found last stays in force until something else is found. A failed question changes nothing but the
-//! status.
+//! Invariant: what was found last stays in force until something else is found, over a restart too. A failed question changes
+//! nothing but the status.
 
 mod client;
 mod complete;
 mod failure;
 mod finder;
+mod kept;
 mod members;
 mod pace;
 mod server;
@@ -25,6 +26,7 @@ use crate::report::DiscoveryReport;
 
 pub(crate) use client::Endpoint;
 pub(crate) use complete::{Completed, complete};
+pub(crate) use kept::Kept;
 pub(crate) use server::Server;
 pub(crate) use trials::Trials;
 
@@ -39,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) endpoint: Endpoint,
     /// Whom to believe, as PEM certificates.
     pub(crate) ca_file: PathBuf,
+    /// What was found before this start.
+    pub(crate) kept: Kept,
 }
 
 /// What is known of the servers.
@@ -46,7 +50,7 @@ pub(crate) struct Options {
 pub(crate) struct Findings {
     /// By what was asked; `None`: not yet.
     pub(crate) servers: BTreeMap<LabelSelector, Arc<[Server]>>,
-    /// When all questions were answered for the last time.
+    /// When all questions were answered for the last time; `None`: not since the start, and `servers` are of before.
     pub(crate) found_at: Option<Instant>,
     /// Why the last question was not answered.
     pub(crate) problem: Option<String>,
@@ -70,8 +74,9 @@ impl Discovery {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
         let (questions, asked) = watch::channel(Vec::new());
-        let (answers, findings) = watch::channel(Findings::default());
-        let finder = Finder::new(Client::new(options), u64::from_le_bytes(seed));
+        let kept = options.kept.clone();
+        let (answers, findings) = watch::channel(Findings { servers: kept.load(), ..Findings::default() });
+        let finder = Finder::new(Client::new(options), u64::from_le_bytes(seed), kept);
         let task = tokio::spawn(finder.run(asked, answers));
         Ok(Self { questions, findings, task })
     }

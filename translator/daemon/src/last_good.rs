@@ -3,15 +3,14 @@
 //! Invariant: the file is whole or absent, readable by its owner alone, and holds one gateway only.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::{Document, Name};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::private_file;
 use crate::source::Config;
 
 /// A file that may hold a copy.
@@ -48,7 +47,7 @@ impl LastGood {
         if present.is_ok_and(|bytes| *bytes == text.as_bytes()) {
             return Ok(());
         }
-        self.replace(text.as_bytes()).map_err(|source| self.unwritable(source))
+        private_file::replace(&self.path, text.as_bytes()).map_err(|source| self.unwritable(source))
     }
 
     /// Removes the copy; it is no error if there is none.
@@ -60,21 +59,6 @@ impl LastGood {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.unwritable(source)),
             Ok(()) | Err(_) => Ok(()),
         }
-    }
-
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = self.path.with_file_name(name);
-        // Left by a writer that was killed; `create_new` would trip over it for ever.
-        let _ = std::fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        let renamed = written.and_then(|()| std::fs::rename(&new, &self.path));
-        if renamed.is_err() {
-            let _ = std::fs::remove_file(&new);
-        }
-        renamed
     }
 
     fn unwritable(&self, source: io::Error) -> Error {

@@ -19,6 +19,7 @@ mod mapping;
 mod network;
 mod page;
 mod pools;
+mod private_file;
 mod report;
 mod run;
 mod service;

@@ -84,6 +84,9 @@ fn write_discovery(page: &mut String, discovery: &DiscoveryReport) -> fmt::Resul
         Some(secs) => {
             writeln!(page, "discovery  {servers} servers found {} ago, asked every {interval_secs} s", Ago(*secs))?;
         }
+        None if *servers > 0 => {
+            writeln!(page, "discovery  {servers} servers found before the start, asked every {interval_secs} s")?;
+        }
         None => writeln!(page, "discovery  no server found yet, asked every {interval_secs} s")?,
     }
     let lines = problem.iter().chain(notes);

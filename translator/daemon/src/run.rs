@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::cli::RunArgs;
 use crate::control::{Control, Query, Request, Response};
 use crate::datapath::Snapshot;
-use crate::discovery::{self, Completed, Discovery, Trials};
+use crate::discovery::{self, Completed, Discovery, Kept, Trials};
 use crate::document_status::DocumentStatus;
 use crate::error::Error;
 use crate::last_good::LastGood;
@@ -76,7 +76,10 @@ fn discovery_options(args: &RunArgs) -> discovery::Options {
         let path = PathBuf::from(env::var_os("CREDENTIALS_DIRECTORY")?).join(TOKEN_CREDENTIAL);
         path.exists().then_some(path)
     };
+    let in_state_directory =
+        || env::var("STATE_DIRECTORY").map(|directories| Kept::in_state_directory(&directories, &args.gateway));
     discovery::Options {
+        kept: args.found.clone().map_or_else(|| in_state_directory().unwrap_or_default(), Kept::at),
         token: args.hetzner_token.clone().or_else(credential),
         endpoint: args.hetzner_api.clone(),
         ca_file: args.ca_file.clone(),

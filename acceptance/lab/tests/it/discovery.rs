@@ -153,3 +153,34 @@ fn when_hetzner_does_not_answer_the_tunnels_stay_and_the_status_says_why() {
         Ok(())
     });
 }
+
+#[test]
+fn what_was_found_survives_a_restart_while_hetzner_does_not_answer() {
+    on_site(|site| {
+        let hetzner = site_with(site, &["web", "db"])?;
+        let (web, _) = rent(site, &hetzner, "web", &labels("web"))?;
+        let (stranger, _) = rent(site, &hetzner, "stranger", &labels("stranger"))?;
+        for server in [&web, &stranger] {
+            server.start_wireguard(&site.terraform.wireguard_config("web")?)?;
+        }
+        site.start_translator_with(&hetzner)?;
+        web.wait_for_tunnel(TUNNEL_LIMIT)?;
+        site.stop_translator()?;
+
+        hetzner.ask(&site.lab.internet6, "POST", "/_lab", &json!({ "faults": { "status": 503, "count": 1000 } }))?;
+        site.start_translator_with(&hetzner)?;
+
+        wait::until("the tunnel again", TUNNEL_LIMIT, || Ok(web.reaches(PAGE)?.then_some(())))?;
+        wait_for_problem(site, "Hetzner answers 503 (unavailable)")?;
+        site.translator()?.wait_for_peers(&["web"])?;
+        assert!(!stranger.reaches(PAGE)?, "what was kept lets in nobody whom Hetzner's answer would not");
+        let page = site.translator()?.status_text(&[])?;
+        assert!(page.contains("discovery  2 servers found before the start, asked every"), "{page}");
+
+        // The author's word counts more than what was found: without the peer there is none.
+        site.terraform.set("servers", json!({ "db": null }))?;
+        site.terraform.apply()?;
+        site.translator()?.wait_for_peers(&[])?;
+        Ok(())
+    });
+}

@@ -11,19 +11,22 @@ use tokio::time::sleep;
 use super::Findings;
 use super::client::Client;
 use super::failure::Failure;
+use super::kept::Kept;
 use super::pace::{Pace, Went};
 use super::server::Server;
 
-type Servers = BTreeMap<LabelSelector, Arc<[Server]>>;
+/// What was found, by what was asked.
+pub(super) type Servers = BTreeMap<LabelSelector, Arc<[Server]>>;
 
 pub(super) struct Finder {
     client: Client,
     pace: Pace,
+    kept: Kept,
 }
 
 impl Finder {
-    pub(super) fn new(client: Client, seed: u64) -> Self {
-        Self { client, pace: Pace::new(seed) }
+    pub(super) fn new(client: Client, seed: u64, kept: Kept) -> Self {
+        Self { client, pace: Pace::new(seed), kept }
     }
 
     /// Until nobody wants to know any more.
@@ -32,15 +35,21 @@ impl Finder {
         mut asked: watch::Receiver<Vec<LabelSelector>>,
         answers: watch::Sender<Findings>,
     ) {
+        let mut has_asked = false;
         loop {
             let questions = asked.borrow_and_update().clone();
             if questions.is_empty() {
-                answers.send_replace(Findings::default());
+                // At a start nobody has said yet what to ask for; what was kept is for then.
+                if std::mem::take(&mut has_asked) {
+                    answers.send_replace(Findings::default());
+                    self.kept.remove();
+                }
                 if asked.changed().await.is_err() {
                     return;
                 }
                 continue;
             }
+            has_asked = true;
             let wait = tokio::select! {
                 wait = self.ask(&questions, &answers) => wait,
                 // What was being asked is not wanted any more.
@@ -70,6 +79,9 @@ impl Finder {
             findings.interval_secs = wait.as_secs();
             match outcome {
                 Ok(found) => {
+                    if found != findings.servers {
+                        self.kept.save(&found);
+                    }
                     findings.servers = found;
                     findings.found_at = Some(Instant::now());
                     findings.problem = None;

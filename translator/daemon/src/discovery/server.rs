@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use ipnet::Ipv6Net;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One server.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Server {
     pub(crate) id: u64,
     pub(crate) name: String,
@@ -17,12 +17,12 @@ pub(crate) struct Server {
     pub(crate) public_net: PublicNet,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PublicNet {
     pub(crate) ipv6: Option<IpV6>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IpV6 {
     /// The network that is routed to the server: `2001:db8::/64`.
     pub(crate) ip: String,
