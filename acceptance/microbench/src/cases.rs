@@ -1,14 +1,13 @@
 //! What is counted: each case prepares its packets first, and then does one thing many times.
 
+mod datapath;
+
 use std::hint::black_box;
 use std::time::Duration;
 
 use nat64::Side;
-use packet::checksum::Sum;
-use packet::coalesce::{Coalescer, Merge};
-use packet::segment;
 
-use crate::flows::{Bench, Flow, Inside, SEGMENTS, Transport, Waiting};
+use crate::flows::{Bench, Flow, Inside, Transport, Waiting};
 
 /// Something that is counted.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +21,18 @@ pub struct Case {
     prepare: fn() -> Work,
 }
 
-/// Work that is ready to be done.
-struct Work {
+/// Work that is ready to be done, once.
+pub struct Work {
     /// How many of the case's units it is.
-    units: u64,
+    pub units: u64,
     run: Box<dyn FnMut()>,
+}
+
+impl Work {
+    /// Does it.
+    pub fn run(&mut self) {
+        (self.run)();
+    }
 }
 
 /// What the packet of a known flow may cost; a build with overflow checks pays for them too.
@@ -43,7 +49,7 @@ const IN_TURN: Duration = Duration::from_micros(100);
 const MANY: u32 = 20_000;
 
 /// Every case, in the order they are counted.
-pub const CASES: [Case; 24] = [
+pub const CASES: [Case; 32] = [
     hit("NAT64 UDP out, one flow", || hits(Inside::Ipv6, Transport::Udp, Side::Inside, 1)),
     hit("NAT64 UDP in, one flow", || hits(Inside::Ipv6, Transport::Udp, Side::Outside, 1)),
     hit("NAT64 UDP out, 1,000 flows in turn", || hits(Inside::Ipv6, Transport::Udp, Side::Inside, PACKETS)),
@@ -65,9 +71,17 @@ pub const CASES: [Case; 24] = [
     other("NAT64 TCP, new flow", "flow", || new_flows(Transport::Tcp)),
     other("NAT64 UDP, new flow where there have been as many", "flow", || flows_again(Transport::Udp)),
     other("NAT64 TCP, new flow where there have been as many", "flow", || flows_again(Transport::Tcp)),
-    other("checksum of 1500 bytes", "1500 bytes", checksums),
-    other("cutting a super-packet into 1340 bytes", "segment", segments),
-    other("merging packets of 1340 bytes into one", "segment", merges),
+    other("checksum of 1500 bytes", "1500 bytes", datapath::checksums),
+    other("cutting a super-packet into 1340 bytes", "segment", datapath::segments),
+    other("merging segments of 1340 bytes into super-packets", "segment", datapath::merged_segments),
+    other("merging datagrams of 100 bytes into super-packets", "datagram", datapath::merged_datagrams),
+    other("reading the virtio-net header of a super-packet", "frame", datapath::frames_read),
+    other("reading the virtio-net header of a packet", "frame", datapath::plain_frames_read),
+    other("writing the virtio-net header of a super-packet", "frame", datapath::frames_written),
+    other("tunnel: encrypting a packet of 1412 bytes", "packet", datapath::sealed),
+    other("tunnel: cutting a super-packet and encrypting it", "segment", datapath::sealed_in_batches),
+    other("tunnel: decrypting a packet of 1412 bytes", "packet", datapath::opened),
+    other("tunnel: decrypting segments and merging them", "segment", datapath::opened_in_batches),
 ];
 
 const fn hit(name: &'static str, prepare: fn() -> Work) -> Case {
@@ -83,10 +97,16 @@ const fn other(name: &'static str, per: &'static str, prepare: fn() -> Work) -> 
 }
 
 impl Case {
+    /// Gets everything ready.
+    #[must_use]
+    pub fn prepare(&self) -> Work {
+        (self.prepare)()
+    }
+
     /// Does the work, in the one function that is looked at, and says how many units it was.
     #[must_use]
     pub fn run(&self) -> u64 {
-        let Work { units, mut run } = (self.prepare)();
+        let Work { units, mut run } = self.prepare();
         counted_work(&mut run);
         case_is_done();
         units
@@ -152,58 +172,4 @@ fn flows_again(transport: Transport) -> Work {
 
 fn passing(mut bench: Bench, side: Side, mut packets: Vec<Waiting>, between: Duration) -> Work {
     Work { units: packets.len() as u64, run: Box::new(move || bench.pass(side, &mut packets, between)) }
-}
-
-fn checksums() -> Work {
-    let bytes = vec![0x5a; 1500];
-    let run = move || {
-        for _ in 0..PACKETS {
-            black_box(Sum::new().bytes(black_box(&bytes)).complete());
-        }
-    };
-    Work { units: u64::from(PACKETS), run: Box::new(run) }
-}
-
-fn merges() -> Work {
-    let mut bench = Bench::new();
-    let flow = Flow::new(Inside::Ipv6, Transport::Tcp, 1);
-    bench.open(&[flow]);
-    let mut packets = Vec::new();
-    for packet in &mut bench.super_packets(flow, Side::Inside, 10) {
-        let cut = segment::segment(&packet.packet(), |part| packets.push(part.to_vec()));
-        assert_eq!(cut, Ok(()), "a super-packet can be cut");
-    }
-    let units = packets.len() as u64;
-    let mut coalescer = Coalescer::new(Merge::TcpAndUdp, 10);
-    // The buffers are there already.
-    for packet in &packets {
-        assert_eq!(coalescer.push(packet), Ok(()), "there is room for ten super-packets");
-    }
-    while coalescer.poll().is_some() {}
-    let run = move || {
-        for packet in &packets {
-            assert_eq!(coalescer.push(packet), Ok(()), "there is room for ten super-packets");
-        }
-        while let Some(packet) = coalescer.poll() {
-            black_box(packet.bytes());
-        }
-    };
-    Work { units, run: Box::new(run) }
-}
-
-fn segments() -> Work {
-    let mut bench = Bench::new();
-    let flow = Flow::new(Inside::Ipv6, Transport::Tcp, 1);
-    bench.open(&[flow]);
-    let mut packets = bench.super_packets(flow, Side::Inside, 10);
-    let units = packets.len() as u64 * u64::from(SEGMENTS);
-    let run = move || {
-        for packet in &mut packets {
-            let cut = segment::segment(&packet.packet(), |part| {
-                black_box(part);
-            });
-            assert_eq!(cut, Ok(()), "a super-packet can be cut");
-        }
-    };
-    Work { units, run: Box::new(run) }
 }

@@ -6,6 +6,7 @@
 
 pub mod callgrind;
 pub mod cases;
+pub mod ends;
 pub mod flows;
 pub mod packets;
 pub mod tables;

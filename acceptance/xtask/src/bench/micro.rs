@@ -25,7 +25,10 @@ Measured by `cargo xtask bench --instructions` with a release build on x86-64: i
 and its return, setting up not counted. Packets come in batches of 32. \"In turn\" means that every packet belongs to another flow than the
 one before: of 1,000 flows each has ten packets a second; 20,000 flows are more than there are hints to where sessions stand, and each has a
 packet every other second, so that all are searched for, side by side (see below). New flows come to tables that
-have just been made, and grow by what they need, or to tables that have been as full before. The same cases hold the bars of a dev build as a test of `acceptance/microbench`.",
+have just been made, and grow by what they need, or to tables that have been as full before. Segments are those of a full super-packet, 1340 bytes of payload
+in 1400; merging and cutting include the checksums of all of them, the tunnel's figures everything from a packet to its datagram and back. Ciphers are what callgrind's processor has
+instructions for, which may be fewer than the machine's. The same cases hold the bars of a dev build as a test of `acceptance/microbench`; `cargo bench -p microbench` takes their times, which are
+good for comparison with those of the last run on the same machine and for nothing else.",
 };
 
 pub(super) const TABLES: Micro = Micro {
