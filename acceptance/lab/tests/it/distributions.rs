@@ -101,6 +101,9 @@ fn check(stack: &Stack, files: &[(&str, &str)], names: (&str, &str), again: &[&s
         check(&container)?;
         for script in again {
             container.run(script)?;
+            container
+                .run(&format!("ip -4 route get {WEB} | grep -q 'dev hetznat0'"))
+                .with_context(|| (*script).to_owned())?;
             check_names(&container).with_context(|| (*script).to_owned())?;
             check(&container).with_context(|| (*script).to_owned())?;
         }
@@ -188,7 +191,8 @@ fn a_rocky_8_is_refused_in_one_line_and_left_as_it_is() {
             "hetznat: Linux 4.18.0-553.el8_10.x86_64 has no WireGuard; use an image with Linux 5.6 or newer: \
              Debian 12, Ubuntu 22.04, Rocky 9\n"
         );
-        container.run("test -e /run/user-runcmd; grep -q 'nameserver 2a01:4ff:ff00::add:' /etc/resolv.conf")?;
+        container.wait_for("the user's command", HEAL_LIMIT, "test -e /run/user-runcmd")?;
+        container.run("grep -q 'nameserver 2a01:4ff:ff00::add:' /etc/resolv.conf")?;
         container
             .run("! ls /etc/NetworkManager/conf.d | grep hetznat; ! ls /etc/systemd/system/*.wants | grep hetznat")?;
         let units = container.run("systemctl list-units 'hetznat*' --all --no-legend --plain | cut -d ' ' -f 1")?;

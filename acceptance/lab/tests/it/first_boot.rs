@@ -219,10 +219,10 @@ fn check_containers(machine: &Machine) -> Result<()> {
 /// Whatever a DHCP client or a restart takes away, the timer puts back.
 fn check_healing(machine: &mut Machine) -> Result<()> {
     machine.run(
-        "ip route del 0.0.0.0/1 dev hetznat0; ip -6 route del 64:ff9b::/96 dev hetznat0; nft delete table inet hetznat",
+        "ip rule del pref 32701; ip route flush table 46464; ip -6 route del 64:ff9b::/96 dev hetznat0; nft delete table inet hetznat",
     )?;
     let whole =
-        "ip route show 0.0.0.0/1 dev hetznat0 | grep -q .; ip -6 route show 64:ff9b::/96 dev hetznat0 | grep -q .
+        "ip route get 203.0.112.80 | grep -q 'dev hetznat0'; ip -6 route show 64:ff9b::/96 dev hetznat0 | grep -q .
                  nft list table inet hetznat >/dev/null; hetznat-status";
     let status = machine.wait_for("routes and firewall to heal", HEAL_LIMIT, whole)?;
     assert_eq!(status.matches("ok   ").count(), 5, "{status}");

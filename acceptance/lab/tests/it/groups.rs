@@ -89,7 +89,7 @@ fn first_boot(server: &Server, user_data: &str, instance: u64) -> Result<String>
     Ok(format!(
         "[Interface]\nPrivateKey = {key}\nListenPort = {}\nAddress = {ipv4}/32\nMTU = {mtu}\nTable = off\n\
          PostUp = ip -6 route replace {pool6} dev %i; ip -6 route replace {gateway}/128 dev %i\n\
-         PostUp = ip -4 route replace 0.0.0.0/1 dev %i src {ipv4}; ip -4 route replace 128.0.0.0/1 dev %i src {ipv4}\n\
+         PostUp = ip -4 route replace default dev %i src {ipv4}\n\
          [Peer]\nPublicKey = {}\nAllowedIPs = {}\n",
         value("PORT")?,
         value("PEER")?,

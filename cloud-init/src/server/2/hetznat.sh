@@ -9,7 +9,6 @@ export PATH
 LIB=/usr/local/lib/hetznat
 # There while the gateway is silent.
 AWAY=/run/hetznat.away
-HALVES='0.0.0.0/1 128.0.0.0/1'
 
 # cloud-init itself is Python, so there is one even where no python3 is in the path.
 python() {
@@ -25,10 +24,9 @@ up() {
   keep_metadata
   # Without a route into the tunnel, fail at once instead of asking the data centre.
   ip -6 route replace unreachable "$POOL6" metric 4096
-  for half in $HALVES; do
-    ip -4 route replace unreachable "$half" metric 4096
-  done
+  ip -4 route replace unreachable default metric 4096 table "$PORT" proto kernel
   [ -e $AWAY ] || routes
+  rules
   firewall
   docker_json
 }
@@ -42,17 +40,20 @@ device() {
 routes() {
   # No IPv6 address on the interface: the source is the server's own global address.
   ip -6 route replace "$POOL6" dev "$IF"
-  for half in $HALVES; do
-    ip -4 route replace "$half" dev "$IF" src "$IPV4" mtu "$MTU"
-  done
+  ip -4 route replace default dev "$IF" src "$IPV4" mtu "$MTU" table "$PORT" proto kernel
+}
+
+# Whatever the main table knows better than by its default goes there, everything else into the tunnel. In a table of its own,
+# because Docker takes no address that a route in the main table covers; networkd leaves alone what claims to be the kernel's.
+rules() {
+  ip -4 rule add pref 32700 table main suppress_prefixlength 0 protocol kernel 2>/dev/null || :
+  ip -4 rule add pref 32701 table "$PORT" protocol kernel 2>/dev/null || :
 }
 
 away() {
   : >$AWAY
   ip -6 route del "$POOL6" dev "$IF" 2>/dev/null || :
-  for half in $HALVES; do
-    ip -4 route del "$half" dev "$IF" 2>/dev/null || :
-  done
+  ip -4 route del default dev "$IF" table "$PORT" 2>/dev/null || :
 }
 
 back() {
@@ -62,9 +63,8 @@ back() {
 
 down() {
   ip link del dev "$IF"
-  for half in $HALVES; do
-    ip -4 route del unreachable "$half" metric 4096 || :
-  done
+  ip -4 rule del pref 32700 || :
+  ip -4 rule del pref 32701 || :
 }
 
 # The metadata service stays on the uplink, if there is an IPv4 default route at all.
