@@ -1,6 +1,7 @@
 //! Tests of the whole, on the lab. All of them need root: they fail without it rather than pretend.
 
 mod bench;
+mod containers;
 mod demo;
 mod discovery;
 mod distributions;
