@@ -29,8 +29,10 @@ impl Pool6 {
         Ipv6Addr::from_bits(self.0.addr().to_bits() | apart)
     }
 
-    /// The IPv4 address that `address` stands for; `None` outside the prefix or if the reserved octet is not zero.
-    /// The suffix is not looked at: RFC 6052 §2.2 keeps it for future extensions.
+    /// The IPv4 address that `address` stands for; `None` outside the prefix.
+    ///
+    /// Neither the reserved octet nor the suffix is looked at: RFC 6052 §2.3 removes the one, and §2.2 has the other
+    /// ignored for the sake of future extensions.
     #[inline]
     pub fn extract(&self, address: Ipv6Addr) -> Option<Ipv4Addr> {
         let bits = address.to_bits();
@@ -39,10 +41,10 @@ impl Pool6 {
             return ((bits ^ self.0.addr().to_bits()) >> 32 == 0).then(|| Ipv4Addr::from_bits(bits as u32));
         }
         let outside = (bits ^ self.0.addr().to_bits()) >> (128 - u32::from(self.0.prefix_len()));
-        if outside != 0 || bits & U_OCTET != 0 {
+        if outside != 0 {
             return None;
         }
-        let joined = (bits & !BEHIND_U_OCTET) >> 8 | bits & BEHIND_U_OCTET;
+        let joined = (bits & !(U_OCTET | BEHIND_U_OCTET)) >> 8 | bits & BEHIND_U_OCTET;
         Some(Ipv4Addr::from_bits((joined >> self.shift()) as u32))
     }
 
@@ -170,11 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn extracts_nothing_outside_the_prefix_or_with_the_reserved_octet_set() {
+    fn extracts_nothing_outside_the_prefix() {
         let pool6: Pool6 = "2001:db8::/32".parse().unwrap();
 
         assert_eq!(pool6.extract("2001:db9:c000:221::".parse().unwrap()), None);
-        assert_eq!(pool6.extract("2001:db8:c000:221:100::".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn ignores_the_reserved_octet_when_extracting() {
+        let [short, long]: [Pool6; 2] = ["2001:db8::/32", "2001:db8:122:300::/56"].map(|text| text.parse().unwrap());
+
+        assert_eq!(short.extract("2001:db8:c000:221:ab00::".parse().unwrap()), Some(Ipv4Addr::new(192, 0, 2, 33)));
+        assert_eq!(long.extract("2001:db8:122:3c0:ab00:221::".parse().unwrap()), Some(Ipv4Addr::new(192, 0, 2, 33)));
     }
 
     #[test]
