@@ -275,6 +275,9 @@ impl Engine {
             self.stats.incoming.count(1, packet.len());
             return Ok(Passed::AsItIs);
         }
+        if !self.policy.may_be_shown(*source) && self.is_for_ipv6(arrival, &transport) {
+            return Err(DropReason::IllegalSource.into());
+        }
         let Receiver { inner, prefix } = match self.mapped_by(now, arrival, &transport) {
             Ok(receiver) => receiver,
             Err(reason) => return self.unsolicited(now, (Side::Outside, packet), arrival, (&transport, reason)),
@@ -298,6 +301,13 @@ impl Engine {
         self.clamp_mss(packet, network, &transport, addresses.family());
         self.stats.incoming.count(packets, packet.len());
         Ok(Passed::translated(fit.cutting(mtu, identification)))
+    }
+
+    /// Whether an outside endpoint is that of a peer that speaks IPv6.
+    fn is_for_ipv6(&self, arrival: &FromOutside, transport: &Transport) -> bool {
+        let outer = Outer { address: arrival.destination, port: transport.port_outside() };
+        let mapping = transport.protocol().and_then(|protocol| self.state.mapping_of(protocol, outer));
+        mapping.is_some_and(|mapping| mapping.inner.ipv4().is_none())
     }
 
     /// Makes what a SYN announces fit the links of both sides. `network` is that of the packet before its translation.

@@ -134,6 +134,12 @@ impl Policy {
         }
     }
 
+    /// Whether an IPv6 peer may be shown this address of somebody it has not spoken to: RFC 6052 §3.1 has none inside the
+    /// well-known prefix that is not global. Errors, and the routers they come from, are not asked about.
+    pub(crate) fn may_be_shown(&self, source: Ipv4Addr) -> bool {
+        !self.prefixes.first_is_well_known() || !self.is_refused(source)
+    }
+
     fn is_pool4(&self, address: Ipv4Addr) -> bool {
         self.pool4.binary_search(&address).is_ok()
     }
@@ -148,12 +154,16 @@ impl Policy {
         if self.own_addresses.contains(&destination) {
             return Err(DropReason::DestinationOwnAddress);
         }
-        let is_refused = match special_purpose(destination).map(|block| block.reach) {
+        if self.is_refused(destination) { Err(DropReason::DestinationNotGlobal) } else { Ok(Way::Outside) }
+    }
+
+    /// Whether an address has a special purpose (RFC 6890), and no exception is made for it.
+    fn is_refused(&self, address: Ipv4Addr) -> bool {
+        match special_purpose(address).map(|block| block.reach) {
             None | Some(Reach::Global) => false,
-            Some(Reach::Restricted) => !self.allow.iter().any(|allowed| allowed.contains(&destination)),
+            Some(Reach::Restricted) => !self.allow.iter().any(|allowed| allowed.contains(&address)),
             Some(Reach::Never) => true,
-        };
-        if is_refused { Err(DropReason::DestinationNotGlobal) } else { Ok(Way::Outside) }
+        }
     }
 }
 

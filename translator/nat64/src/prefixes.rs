@@ -68,6 +68,11 @@ impl Prefixes {
         pool6.embed(address)
     }
 
+    /// Whether sessions that the outside starts are seen under the well-known prefix (RFC 6052 §2.1).
+    pub(crate) fn first_is_well_known(&self) -> bool {
+        self.first == Pool6::default()
+    }
+
     /// The prefix itself.
     #[cold]
     pub(crate) fn at(&self, index: PrefixIndex) -> Pool6 {

@@ -140,9 +140,15 @@ impl State {
         Receiver { inner: tables.bib.entry(bib).inner, prefix }
     }
 
+    /// Who has an outside endpoint.
+    pub(crate) fn mapping_of(&self, protocol: Protocol, outer: Outer) -> Option<&BibEntry> {
+        let bib = &self.tables[protocol as usize].bib;
+        bib.find_outer(outer).map(|index| bib.entry(index))
+    }
+
     /// Whether anybody has an outside endpoint.
     pub(crate) fn has_mapping(&self, protocol: Protocol, outer: Outer) -> bool {
-        self.tables[protocol as usize].bib.find_outer(outer).is_some()
+        self.mapping_of(protocol, outer).is_some()
     }
 
     /// Whether a packet from outside may start a session with a mapping.

@@ -74,6 +74,29 @@ fn from_outside_come_only_sources_that_exist() {
 }
 
 #[test]
+fn the_well_known_prefix_shows_nobody_who_has_no_global_address() {
+    // RFC 6052 §3.1.
+    let lan = "10.1.2.3:53";
+    for (pool6, allow, is_shown) in
+        [("64:ff9b::/96", None, false), ("64:ff9b::/96", Some("10.1.0.0/16"), true), ("2001:db8:64::/96", None, true)]
+    {
+        let mut lab = Lab::with(|config| {
+            config.pool6 = vec![pool6.parse().unwrap()];
+            config.allow = allow.into_iter().map(|allow| allow.parse().unwrap()).collect();
+        });
+        let dns = if pool6.starts_with("64:") { "[64:ff9b::808:808]:53" } else { "[2001:db8:64::808:808]:53" };
+        let [six, four] = [(WEB, dns), ("198.18.0.7:40001", "8.8.8.8:53")]
+            .map(|(from, to)| lab.inside(&udp(from, to, b"")).sent().source.to_string());
+
+        match is_shown {
+            true => drop(lab.outside(&udp(lan, &six, b"")).sent()),
+            false => assert_eq!(lab.outside(&udp(lan, &six, b"")).dropped(), DropReason::IllegalSource),
+        }
+        lab.outside(&udp(lan, &four, b"")).sent();
+    }
+}
+
+#[test]
 fn a_denied_port_is_refused_before_any_state_and_the_sender_hears_why() {
     let mut lab = Lab::with(|config| config.denied_ports = vec![(Protocol::Tcp, 25)]);
 
