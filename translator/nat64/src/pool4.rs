@@ -407,4 +407,18 @@ mod tests {
             }
         }
     }
+
+    /// RFC 6056 §3.1: who sees some of the ports, even all of another gateway's, does not know the next.
+    #[test]
+    fn the_next_port_is_nobodys_to_foretell() {
+        let ports = |seed| {
+            let mut pool =
+                PortPool::new(SipKey::from_seed(&[seed; 32], 1), &[Pool4::new(ONE, 1024..=65535)], Pooling::Paired);
+            (0..100).map(|_| pool.allocate(Protocol::Udp, inner(1, 40_000)).unwrap().port).collect::<Vec<_>>()
+        };
+        let (one, other) = (ports(1), ports(2));
+
+        assert!(one.iter().zip(&other).filter(|(one, other)| one == other).count() < 5, "{one:?} {other:?}");
+        assert!(one.windows(2).filter(|two| two[0].abs_diff(two[1]) < 64).count() < 5, "{one:?}");
+    }
 }

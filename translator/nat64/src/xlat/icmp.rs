@@ -165,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn an_mtu_is_never_more_than_the_next_link_of_either_side_carries() {
+        let small4 = Mtus { mtu6: 1500, mtu4: 1300 };
+
+        assert_eq!([1200, 1290, 1480].map(|mtu| mtu_to_v6(mtu, 1500, small4)), [1280, 1310, 1320]);
+        assert_eq!([1300, 1321, 1500].map(|mtu| mtu_to_v4(mtu, small4)), [1280, 1300, 1300]);
+    }
+
+    #[test]
     fn an_mtu_that_was_not_said_is_guessed_from_the_plateaus() {
         let large = Mtus { mtu6: 9000, mtu4: 9000 };
 

@@ -193,6 +193,38 @@ fn fins_of_both_sides_leave_four_minutes() {
 }
 
 #[test]
+fn a_syn_that_is_sent_again_keeps_its_port() {
+    // Requirement 90.
+    let mut lab = Lab::new();
+    let first = lab.inside(&tcp(WEB, &via("1.1.1.1:443"), "S")).sent().source;
+    lab.pass(SECOND);
+
+    assert_eq!(lab.inside(&tcp(WEB, &via("1.1.1.1:443"), "S")).sent().source, first);
+    assert_eq!(lab.sizes(), (1, 1));
+}
+
+#[test]
+fn one_fin_keeps_data_flowing_and_the_last_ack_passes_after_both() {
+    // Requirement 95, RFC 6146 §3.5.2.2.
+    for (closes, answers) in [(Side::Inside, Side::Outside), (Side::Outside, Side::Inside)] {
+        let (mut lab, outer) = established();
+        let send = |lab: &mut Lab, side: Side, flags: &str| match side {
+            Side::Inside => lab.inside(&tcp(WEB, &via("1.1.1.1:443"), flags)).sent(),
+            Side::Outside => lab.outside(&tcp("1.1.1.1:443", &outer, flags)).sent(),
+        };
+        send(&mut lab, closes, "FA");
+        lab.pass(Duration::from_secs(3600));
+        send(&mut lab, answers, "A");
+        send(&mut lab, closes, "A");
+        send(&mut lab, answers, "FA");
+
+        send(&mut lab, closes, "A");
+
+        lasts(&mut lab, Duration::from_secs(240));
+    }
+}
+
+#[test]
 fn a_reset_leaves_four_minutes_unless_it_was_none() {
     let (mut lab, outer) = established();
     lab.outside(&tcp("1.1.1.1:443", &outer, "R")).sent();
