@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use super::{Ago, write_counters, write_tables};
 use crate::pools::listed;
 use crate::report::{MtuReport, Nat64Report, SettingsReport};
-use crate::settings::{Switch, name_of};
+use crate::settings::{Switch, Unsolicited, name_of};
 
 /// The page that `status` prints.
 pub(crate) fn render_nat64(report: &Nat64Report) -> String {
@@ -31,8 +31,9 @@ fn write_page(page: &mut String, report: &Nat64Report) -> fmt::Result {
     writeln!(page, "errors     from {address6} and {error_source4}")?;
     writeln!(page, "MTU        IPv4 {mtu4}, IPv6 {mtu6}, lowest IPv6 MTU {lowest_ipv6_mtu_bytes}")?;
     writeln!(page, "policy     {} filtering, {hairpinning}, {}", name_of(nat64.filtering), Allowed(nat64))?;
-    if !nat64.details.is_default() {
-        writeln!(page, "set        {}", nat64.details)?;
+    let changed = Changed(nat64).to_string();
+    if !changed.is_empty() {
+        writeln!(page, "set        {changed}")?;
     }
     write_tables(page, datapath)?;
     write_counters(page, datapath)
@@ -60,6 +61,19 @@ impl fmt::Display for Allowed<'_> {
     }
 }
 
+/// What few change, where somebody has, as `config set` takes it.
+struct Changed<'a>(&'a SettingsReport);
+
+impl fmt::Display for Changed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SettingsReport { unsolicited, details, .. } = self.0;
+        if *unsolicited != Unsolicited::Answer {
+            write!(f, "unsolicited {}{}", name_of(*unsolicited), if details.is_default() { "" } else { ", " })?;
+        }
+        write!(f, "{details}")
+    }
+}
+
 impl fmt::Display for MtuReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = if self.followed { "by the routes" } else { "set" };
@@ -73,14 +87,15 @@ impl fmt::Display for SettingsReport {
         let Self { interface, mtu4, mtu6, lowest_ipv6_mtu_bytes, filtering, hairpinning, .. } = self;
         write!(
             f,
-            "{interface} translates {}; MTU {mtu4} and {mtu6}, lowest IPv6 MTU {lowest_ipv6_mtu_bytes}; \
+            "{interface} translates {}; MTU IPv4 {mtu4}, IPv6 {mtu6}, lowest IPv6 MTU {lowest_ipv6_mtu_bytes}; \
              {} filtering, hairpinning {}, {}",
             Translates(self),
             name_of(*filtering),
             name_of(*hairpinning),
             Allowed(self)
         )?;
-        if self.details.is_default() { Ok(()) } else { write!(f, "; {}", self.details) }
+        let changed = Changed(self).to_string();
+        if changed.is_empty() { Ok(()) } else { write!(f, "; {changed}") }
     }
 }
 
@@ -89,7 +104,7 @@ mod tests {
     use super::*;
     use crate::details::Details;
     use crate::page::tests::traffic;
-    use crate::settings::{Filtering, Unsolicited};
+    use crate::settings::Filtering;
 
     fn report() -> Nat64Report {
         Nat64Report {
@@ -137,6 +152,11 @@ mod tests {
 
         let page = render_nat64(&report);
         assert!(page.contains("set        tcp-closing 300\n"), "{page}");
+        report.nat64.unsolicited = Unsolicited::HoldSyns;
+        let page = render_nat64(&report);
+        assert!(page.contains("set        unsolicited hold-syns, tcp-closing 300\n"), "{page}");
+        report.nat64.details = Details::DEFAULT;
+        assert!(report.nat64.to_string().ends_with("; unsolicited hold-syns"), "{}", report.nat64);
     }
 
     #[test]
