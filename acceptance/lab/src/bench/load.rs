@@ -9,8 +9,8 @@ use super::hosts::{ACCEPT_PORT, COUNT_PORT, ECHO_PORT, iperf_port, text};
 use super::{Contender, Direction, Gateway, Load, Train};
 
 /// Datagrams per second to offer, one after the other; the last is as fast as the client can. On cores that sender, gateway
-/// and receiver share, what is offered beyond a gateway's capacity takes away from it.
-const RATES: [u32; 5] = [60_000, 120_000, 240_000, 480_000, 0];
+/// and receiver share, what is offered beyond a gateway's capacity takes away from it, and from the receiver.
+const RATES: [u32; 8] = [60_000, 120_000, 240_000, 480_000, 960_000, 1_920_000, 3_840_000, 0];
 
 /// Where less than this share of the best arrives, the rate is far beyond the gateway's capacity, and so are higher ones.
 const OVERLOAD: f64 = 0.5;
