@@ -60,8 +60,13 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         let blocked = end.is_blocked;
         let timeout = sleep_until(end.tunnels.poll_timeout().into());
         tokio::select! {
-            ready = end.port.readable(), if !blocked => { ready?; end.handle_frames()?; }
-            ready = end.socket.readable() => { ready?; end.handle_datagrams()?; }
+            ready = end.port.readable(), if !blocked => { ready?; end.handle_frames(Port::read)?; }
+            ready = end.socket.readable() => {
+                ready?;
+                end.handle_datagrams()?;
+                // What was just written is often answered already.
+                end.handle_frames(Port::read_at_once)?;
+            }
             ready = end.socket.writable(), if blocked => ready?,
             () = timeout => end.tunnels.handle_timeout(Instant::now(), SystemTime::now()),
         }
@@ -99,10 +104,10 @@ impl End {
         })
     }
 
-    fn handle_frames(&mut self) -> Result<()> {
+    fn handle_frames(&mut self, read: fn(&Port, &mut [u8]) -> Read) -> Result<()> {
         let mut turn = Turn::of(TURN_BYTES);
         while !turn.is_over() && !self.is_blocked {
-            match self.port.read(self.frame.room()) {
+            match read(&self.port, self.frame.room()) {
                 Read::Frame(len) => {
                     turn.takes(len);
                     self.handle_frame(len);

@@ -123,9 +123,18 @@ impl Path {
 
     /// Takes a turn's packets from the kernel, and sends what becomes of them run by run.
     pub(super) fn handle_frames(&mut self, now: Instant) -> Result<(), DatapathError> {
+        self.handle_frames_of(now, Port::read)
+    }
+
+    /// The same with those that nobody has been told of yet: what was just written to the kernel is often answered already.
+    pub(super) fn handle_answers(&mut self, now: Instant) -> Result<(), DatapathError> {
+        self.handle_frames_of(now, Port::read_at_once)
+    }
+
+    fn handle_frames_of(&mut self, now: Instant, read: fn(&Port, &mut [u8]) -> Read) -> Result<(), DatapathError> {
         let mut turn = Turn::of(TURN_BYTES);
         while !turn.is_over() && !self.is_blocked() {
-            match self.outlet.port.read(self.frame.room()) {
+            match read(&self.outlet.port, self.frame.room()) {
                 Read::Frame(len) => {
                     turn.takes(len);
                     self.handle_frame(now, len)?;

@@ -74,7 +74,10 @@ impl Worker {
                 Event::Command(Some(command)) => self.handle_command(now, command),
                 Event::Command(None) => return Ok(()),
                 Event::Frames => self.path.handle_frames(now)?,
-                Event::Datagrams => self.path.handle_datagrams(now)?,
+                Event::Datagrams => {
+                    self.path.handle_datagrams(now)?;
+                    self.path.handle_answers(now)?;
+                }
                 Event::Room | Event::Time => {}
             }
             if now >= self.path.poll_timeout() {
