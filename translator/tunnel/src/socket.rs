@@ -151,15 +151,18 @@ impl Socket {
             self.fresh.push(self.pool.get());
         }
         let Self { socket, fresh, .. } = self;
-        let mut messages = [None; MESSAGES];
-        match socket.try_io(Interest::READABLE, || message::receive(socket.as_fd(), fresh, &mut messages)) {
-            Ok(count) => {
-                for (buffer, message) in self.fresh.drain(..count).zip(messages) {
-                    self.used.extend(message.and_then(|message| split(buffer, &message, batch)));
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => tracing::trace!(%error, "receive"),
+        let (mut messages, mut count) = ([None; MESSAGES], 0);
+        let received = socket.try_io(Interest::READABLE, || {
+            count = message::receive(socket.as_fd(), fresh, &mut messages)?;
+            // Fewer than there is room for: nothing is left, which the next call would have to find out.
+            if count < MESSAGES { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match received {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => tracing::trace!(%error, "receive"),
+            Ok(()) | Err(_) => {}
+        }
+        for (buffer, message) in self.fresh.drain(..count).zip(messages) {
+            self.used.extend(message.and_then(|message| split(buffer, &message, batch)));
         }
     }
 
