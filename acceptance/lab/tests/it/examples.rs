@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use contract::Document;
+use contract::{Document, Gateway};
 use lab::Terraform;
 use lab::site::{Site, on_site};
 use lab::terraform::Plan;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const STAND_INS: &str = "stand-ins";
 
@@ -48,7 +48,7 @@ fn prepare(site: &Site, name: &str) -> Result<Terraform> {
 fn every_example_applies_plans_empty_afterwards_and_is_destroyed_whole() {
     on_site(|site| {
         let names = names()?;
-        assert!(names.len() >= 3, "{names:?}");
+        assert!(names.len() >= 5, "{names:?}");
         for name in names {
             let mut terraform = prepare(site, &name)?;
             if name == "existing-server" {
@@ -58,7 +58,8 @@ fn every_example_applies_plans_empty_afterwards_and_is_destroyed_whole() {
 
             terraform.apply()?;
             let document = Document::parse(&fs::read(site.lab.document())?)?;
-            assert!(document.gateways.values().any(|gateway| !gateway.peers.is_empty()), "{name}");
+            let has_servers = |gateway: &Gateway| !gateway.peers.is_empty() || !gateway.groups.is_empty();
+            assert!(document.gateways.values().any(has_servers), "{name}");
             assert_eq!(terraform.plan()?, Plan::Empty, "{name}");
 
             terraform.destroy()?;
@@ -85,4 +86,37 @@ fn a_server_that_exists_already_is_connected_as_the_example_says() {
         server.curl("http://web.example/")?;
         Ok(())
     });
+}
+
+/// What the stand-ins of an example's servers were given, by the addresses of their resources.
+fn labels(terraform: &Terraform) -> Result<Vec<Value>> {
+    let state: Value = serde_json::from_str(&terraform.run(&["show", "-json"])?)?;
+    let resources = state["values"]["root_module"]["resources"].as_array().context("resources")?;
+    let servers = resources.iter().filter(|resource| resource["type"] == "terraform_data");
+    Ok(servers.map(|server| server["values"]["output"]["labels"].clone()).collect())
+}
+
+/// The examples whose servers have no address in Terraform: by the labels that they get there, the gateway finds them.
+#[test]
+fn servers_of_the_examples_are_found_by_the_labels_that_they_get() {
+    for (name, servers) in [("discovery", 2), ("group", 3)] {
+        on_site(|site| {
+            let terraform = prepare(site, name)?;
+            terraform.init()?;
+            terraform.apply()?;
+            let hetzner = site.lab.start_hetzner()?;
+            let labels = labels(&terraform)?;
+            let names: Vec<String> = (0..labels.len()).map(|number| format!("{name}-{number}")).collect();
+            let wanted: Vec<_> = names.iter().map(String::as_str).zip(labels).collect();
+            hetzner.create_servers(&site.lab.internet6, &wanted)?;
+
+            site.start_translator_with(&hetzner)?;
+
+            lab::wait::until("a peer for each server", lab::site::TUNNEL_LIMIT, || {
+                let status = site.translator()?.status()?;
+                Ok((status["datapath"]["peers"].as_array().map(Vec::len) == Some(servers)).then_some(()))
+            })?;
+            Ok(())
+        });
+    }
 }
