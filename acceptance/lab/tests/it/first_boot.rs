@@ -1,5 +1,6 @@
 //! A server that boots by itself: what Terraform rendered, Debian's cloud-init and kernel, and nobody's hand.
 
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -59,6 +60,11 @@ fn first_ipv4_byte(site: &Site, since: Instant) -> Result<Duration> {
     Ok(since.elapsed())
 }
 
+/// Not by a macro, whose words a test that succeeds keeps to itself.
+fn tell(what: &str, took: Duration) -> Result<()> {
+    Ok(writeln!(io::stderr(), "{what}: {:.1} s", took.as_secs_f32())?)
+}
+
 #[test]
 fn a_first_boot_brings_ipv4_packages_and_the_same_again_after_a_reboot() {
     on_site(|site| {
@@ -67,7 +73,7 @@ fn a_first_boot_brings_ipv4_packages_and_the_same_again_after_a_reboot() {
 
         let on = machine.power_on(&user_data)?;
         let first = first_ipv4_byte(site, on).with_context(|| machine.report())?;
-        eprintln!("from power-on to the first byte over IPv4: {:.1} s", first.as_secs_f32());
+        tell("from power-on to the first byte over IPv4", first)?;
         machine.wait_for(
             "cloud-init's end",
             BOOT_LIMIT,
@@ -81,7 +87,7 @@ fn a_first_boot_brings_ipv4_packages_and_the_same_again_after_a_reboot() {
 
         let again = machine.reboot()?;
         machine.wait_for("IPv4 after a reboot", BOOT_LIMIT, &format!("curl -sS --fail --max-time 5 http://{WEB}/"))?;
-        eprintln!("from a reboot to IPv4: {:.1} s", again.elapsed().as_secs_f32());
+        tell("from a reboot to IPv4", again.elapsed())?;
         machine.run("! test -e /run/user-runcmd")?;
         check_kernel_tunnel(site, &machine)?;
         check_ipv4(&machine)?;
@@ -146,12 +152,12 @@ fn a_member_of_a_group_bears_a_gateway_that_is_late_and_one_that_goes_away() {
         let on = machine.power_on(&user_data)?;
 
         machine.wait_for("SSH without a gateway", BOOT_LIMIT, "true")?;
-        eprintln!("from power-on to SSH: {:.1} s", on.elapsed().as_secs_f32());
+        tell("from power-on to SSH", on.elapsed())?;
         check_waiting(&machine)?;
         let came = Instant::now();
         site.start_translator_with(&hetzner)?;
         let first = first_ipv4_byte(site, came).with_context(|| machine.report())?;
-        eprintln!("from the gateway's start to the first byte over IPv4: {:.1} s", first.as_secs_f32());
+        tell("from the gateway's start to the first byte over IPv4", first)?;
         machine.wait_for("the user's package", BOOT_LIMIT, &format!("cat {}", debian::FILE))?;
         check_ipv4(&machine)?;
         check_guard(&machine)?;
