@@ -19,7 +19,7 @@ use crate::machine::Network;
 use crate::machine::hoster::{Hoster, network_config};
 use crate::{Host, Process, wait};
 
-pub use root::Stack;
+pub use root::{Archive, Stack};
 
 const BOOT: &str = include_str!("container/boot.sh");
 /// What stands before programs of the container, where its `PATH` looks first.

@@ -8,18 +8,32 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::packages::{mirror, target_directory};
+use crate::packages::{mirror, newest, target_directory};
 
 const BUILD: &str = include_str!("root.sh");
 /// What debootstrap's own default is, where apt knows no mirror.
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
+const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const UBUNTU_MIRROR: &str = "http://archive.ubuntu.com/ubuntu";
+const UBUNTU_KEYS: &str = "usr/share/keyrings/ubuntu-archive-keyring.gpg";
 
-/// A release of Debian and the programs that look after its network and its names.
+/// Who packages a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archive {
+    /// From where this machine's apt gets it.
+    Debian,
+    /// From Ubuntu's own archive.
+    Ubuntu,
+}
+
+/// A release and the programs that look after its network and its names.
 #[derive(Debug, Clone, Copy)]
 pub struct Stack {
     /// What its root file system is called.
     pub name: &'static str,
-    /// Debian's name of the release.
+    /// Whose release it is.
+    pub archive: Archive,
+    /// The name of the release.
     pub suite: &'static str,
     /// Installed without what they recommend.
     pub packages: &'static [&'static str],
@@ -46,7 +60,8 @@ impl Stack {
         let _ = fs::remove_dir_all(place.join("new"));
         let mut build = Command::new("unshare");
         build.args(["--mount", "--propagation=private", "sh", "-c", BUILD, "root.sh"]).arg(&place);
-        build.args([self.name, self.suite, mirror()?.as_deref().unwrap_or(DEFAULT_MIRROR)]).args(self.packages);
+        let (mirror, keys, like) = self.source()?;
+        build.args([self.name, self.suite, &mirror]).arg(keys).arg(like).args(self.packages);
         let output = build
             .env("PATH", crate::host::path())
             .env("LC_ALL", "C")
@@ -56,5 +71,13 @@ impl Stack {
         ensure!(output.status.success(), "{} could not be built: {}", root.display(), said.trim_end());
         fs::write(&recipe, wanted)?;
         Ok(root)
+    }
+
+    /// Where its packages are, by whose keys they are signed, and a release that debootstrap makes in the same way.
+    fn source(&self) -> Result<(String, PathBuf, &'static str)> {
+        Ok(match self.archive {
+            Archive::Debian => (mirror()?.unwrap_or_else(|| DEFAULT_MIRROR.to_owned()), DEBIAN_KEYS.into(), self.suite),
+            Archive::Ubuntu => (UBUNTU_MIRROR.to_owned(), newest("ubuntu-keyring")?.join(UBUNTU_KEYS), "gutsy"),
+        })
     }
 }

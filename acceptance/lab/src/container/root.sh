@@ -1,9 +1,10 @@
 #!/bin/sh
-# Builds the root file system $2 of Debian $3 in the directory $1: what all containers have, and these packages: $5...
-# Its packages come from the mirror $4. Runs in a mount namespace of its own.
+# Builds the root file system $2 of the release $3 in the directory $1: what all containers have, and these packages: $7...
+# Its packages come from the mirror $4, signed by a key of the file $5, and debootstrap does it as for the release $6. Runs in a
+# mount namespace of its own.
 set -eu
-place=$1 name=$2 suite=$3 mirror=$4
-shift 4
+place=$1 name=$2 suite=$3 mirror=$4 keys=$5 like=$6
+shift 6
 # debootstrap does not find python3-cffi-backend by itself: python3-cryptography asks for it by a virtual name.
 common=systemd-sysv,udev,dbus,iproute2,kmod,netbase,cloud-init,python3-cffi-backend,curl,ca-certificates,nftables,wireguard-tools,wireguard-go
 
@@ -12,7 +13,10 @@ if [ ! -d "$suite" ]; then
   mkdir new
   # In memory, where dpkg's many calls of fsync cost nothing.
   mount -t tmpfs -o size=3G,mode=0755 tmpfs new
-  debootstrap --variant=minbase --include="$common" "$suite" new "$mirror" >debootstrap.log 2>&1 || {
+  components=main
+  [ "$like" = "$suite" ] || components=main,universe
+  debootstrap --variant=minbase --keyring="$keys" --components="$components" --include="$common" "$suite" new "$mirror" \
+    "/usr/share/debootstrap/scripts/$like" >debootstrap.log 2>&1 || {
     tail -n 20 debootstrap.log >&2
     exit 1
   }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lab::Container;
-use lab::container::Stack;
+use lab::container::{Archive, Stack};
 use lab::site::on_site;
 use lab::topology::{HOME_PUBLIC, WEB, WEB_NAME};
 use serde_json::json;
@@ -13,6 +13,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 const DOCKER: Stack = Stack {
     name: "docker",
+    archive: Archive::Debian,
     suite: "trixie",
     packages: &["ifupdown", "dhcpcd-base", "docker.io", "docker-cli", "busybox-static"],
 };

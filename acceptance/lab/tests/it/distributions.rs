@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use lab::Container;
-use lab::container::Stack;
+use lab::container::{Archive, Stack};
 use lab::site::{Site, on_site};
 use lab::topology::{HOME_PUBLIC, WEB, WEB_NAME};
 use serde_json::json;
@@ -14,21 +14,44 @@ use serde_json::json;
 const HEAL_LIMIT: Duration = Duration::from_secs(120);
 
 /// Hetzner's Debian 12.
-const DEBIAN_12: Stack =
-    Stack { name: "ifupdown-dhclient", suite: "bookworm", packages: &["ifupdown", "isc-dhcp-client"] };
+const DEBIAN_12: Stack = Stack {
+    name: "ifupdown-dhclient",
+    archive: Archive::Debian,
+    suite: "bookworm",
+    packages: &["ifupdown", "isc-dhcp-client"],
+};
 /// Hetzner's Debian 13, whose DHCP client is another one.
-const DEBIAN_13: Stack = Stack { name: "ifupdown-dhcpcd", suite: "trixie", packages: &["ifupdown", "dhcpcd-base"] };
-const RESOLVCONF: Stack =
-    Stack { name: "resolvconf", suite: "bookworm", packages: &["ifupdown", "isc-dhcp-client", "resolvconf"] };
-const OPENRESOLV: Stack =
-    Stack { name: "openresolv", suite: "trixie", packages: &["ifupdown", "dhcpcd-base", "openresolv"] };
+const DEBIAN_13: Stack = Stack {
+    name: "ifupdown-dhcpcd",
+    archive: Archive::Debian,
+    suite: "trixie",
+    packages: &["ifupdown", "dhcpcd-base"],
+};
+const RESOLVCONF: Stack = Stack {
+    name: "resolvconf",
+    archive: Archive::Debian,
+    suite: "bookworm",
+    packages: &["ifupdown", "isc-dhcp-client", "resolvconf"],
+};
+const OPENRESOLV: Stack = Stack {
+    name: "openresolv",
+    archive: Archive::Debian,
+    suite: "trixie",
+    packages: &["ifupdown", "dhcpcd-base", "openresolv"],
+};
 /// What Ubuntu has.
-const NETPLAN: Stack = Stack { name: "netplan", suite: "trixie", packages: &["netplan.io", "systemd-resolved"] };
+const NETPLAN: Stack =
+    Stack { name: "netplan", archive: Archive::Debian, suite: "trixie", packages: &["netplan.io", "systemd-resolved"] };
 /// What Rocky, Alma and their kin have.
-const NETWORK_MANAGER: Stack = Stack { name: "network-manager", suite: "bookworm", packages: &["network-manager"] };
+const NETWORK_MANAGER: Stack =
+    Stack { name: "network-manager", archive: Archive::Debian, suite: "bookworm", packages: &["network-manager"] };
 /// What Fedora has.
-const NETWORK_MANAGER_RESOLVED: Stack =
-    Stack { name: "network-manager-resolved", suite: "trixie", packages: &["network-manager", "systemd-resolved"] };
+const NETWORK_MANAGER_RESOLVED: Stack = Stack {
+    name: "network-manager-resolved",
+    archive: Archive::Debian,
+    suite: "trixie",
+    packages: &["network-manager", "systemd-resolved"],
+};
 
 /// Debian's cloud-init would not choose it by itself; theirs does.
 const RENDERER: (&str, &str) =
@@ -156,6 +179,30 @@ fn netplan_networkd_and_resolved_leave_names_and_routes_alone() {
         "systemctl restart systemd-networkd systemd-resolved",
     ];
     check(&NETPLAN, &[NO_UDEV], RESOLVED, &again);
+}
+
+/// With netplan, networkd and resolved of its own, of three releases.
+fn ubuntu(name: &'static str, suite: &'static str, packages: &'static [&'static str]) {
+    let stack = Stack { name, archive: Archive::Ubuntu, suite, packages };
+    check(&stack, &[NO_UDEV], RESOLVED, &["netplan apply", "systemctl restart systemd-networkd systemd-resolved"]);
+}
+
+#[test]
+#[ignore = "Ubuntu's archive is not within reach everywhere"]
+fn ubuntu_22_04_leaves_names_and_routes_alone() {
+    ubuntu("ubuntu-22.04", "jammy", &["netplan.io"]);
+}
+
+#[test]
+#[ignore = "Ubuntu's archive is not within reach everywhere"]
+fn ubuntu_24_04_leaves_names_and_routes_alone() {
+    ubuntu("ubuntu-24.04", "noble", &["netplan.io", "systemd-resolved"]);
+}
+
+#[test]
+#[ignore = "Ubuntu's archive is not within reach everywhere"]
+fn ubuntu_26_04_leaves_names_and_routes_alone() {
+    ubuntu("ubuntu-26.04", "resolute", &["netplan.io", "systemd-resolved"]);
 }
 
 const NM_AGAIN: [&str; 2] = ["nmcli connection reload; nmcli device reapply eth0", "systemctl restart NetworkManager"];
