@@ -90,7 +90,9 @@ fn rendered(site: &mut Site, texts: &BTreeMap<String, String>) -> Result<BTreeMa
 fn check(name: &str, both: &Processed, alone: &Processed) {
     let [ours, users @ ..] = both.parts.as_slice() else { panic!("{name}: no part") };
     assert_eq!((ours.kind.as_str(), ours.name.as_str()), ("text/cloud-boothook", "hetznat"), "{name}");
-    assert!(ours.text.starts_with("#cloud-boothook\n#!/bin/sh\n") && ours.text.ends_with("exit 0\n"), "{name}");
+    assert!(ours.text.starts_with("#cloud-boothook\n#!/bin/sh\n"), "{name}");
+    let end = if name.starts_with("group") { "exec sh /run/hetznat/boothook\n" } else { "exit 0\n" };
+    assert!(ours.text.ends_with(end), "{name}");
     let content = |parts: &[Part]| parts.iter().map(|part| (part.kind.clone(), part.text.clone())).collect::<Vec<_>>();
     assert_eq!(content(users), content(&alone.parts), "{name}");
     assert_eq!(both.config, alone.config, "{name}");
@@ -123,6 +125,41 @@ fn whatever_cloud_init_takes_rides_along_and_neither_side_loses_anything() {
         }
         eprintln!("read by cloud-init {}", versions.join(" and "));
         assert_ne!(versions[0], versions[1]);
+        Ok(())
+    });
+}
+
+const GROUP: &str = r#"
+variable "group" {
+  type = string
+}
+
+resource "hetznat_peer_group" "workers" {
+  gateway         = hetznat_gateway.home.link
+  name            = "workers"
+  extra_user_data = var.group
+}
+
+output "group" {
+  value     = { user_data = hetznat_peer_group.workers.user_data }
+  sensitive = true
+}
+"#;
+
+#[test]
+fn what_rides_along_with_a_group_is_read_as_it_is_alone() {
+    on_site(|site| {
+        let one = |text: &str| BTreeMap::from([("group".to_owned(), text.to_owned())]);
+        site.terraform.set("group", json!(MIME))?;
+        site.terraform.write("group.tf", GROUP)?;
+        site.terraform.apply()?;
+        let user_data = site.terraform.output_entry("group", "user_data")?;
+
+        for cloud_init in CloudInit::two_versions()? {
+            let (version, alone) = cloud_init.process(&one(MIME))?;
+            let (_, both) = cloud_init.process(&one(&user_data))?;
+            check(&format!("group, {version}"), &both["group"], &alone["group"]);
+        }
         Ok(())
     });
 }
