@@ -35,6 +35,12 @@ mkdir -p /run/machine/root /run/machine/files /run/cgroup
 mountpoint -q /run/machine/files || mount -t tmpfs tmpfs /run/machine/files
 mkdir -p /run/machine/files/upper /run/machine/files/work
 mountpoint -q /run/cgroup || mount -t cgroup2 cgroup2 /run/cgroup
+# Left by labs that were killed: their directories are gone.
+labs=$(dirname "$(dirname "$(dirname "$2")")")
+for group in /run/cgroup/hetznat-lab-*; do
+  lab=${group##*/}
+  [ ! -d "$group" ] || [ -d "$labs/${lab%-*}" ] || find "$group" -depth -type d -exec rmdir {} + || :
+done
 mkdir -p "/run/cgroup/$3"
 echo $$ >"/run/cgroup/$3/cgroup.procs"
 exec unshare --mount --pid --fork --ipc --cgroup --uts --kill-child sh -c "$inner" init "$1" "$2" "$4"
