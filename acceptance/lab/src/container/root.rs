@@ -11,10 +11,9 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::packages::{mirror, newest, target_directory};
 
 const BUILD: &str = include_str!("root.sh");
-/// What debootstrap's own default is, where apt knows no mirror.
-const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-const UBUNTU_MIRROR: &str = "http://archive.ubuntu.com/ubuntu";
+/// debootstrap knows where a distribution has its archive.
+const ITS_OWN: String = String::new();
 const UBUNTU_KEYS: &str = "usr/share/keyrings/ubuntu-archive-keyring.gpg";
 
 /// Who packages a release.
@@ -76,8 +75,8 @@ impl Stack {
     /// Where its packages are, by whose keys they are signed, and a release that debootstrap makes in the same way.
     fn source(&self) -> Result<(String, PathBuf, &'static str)> {
         Ok(match self.archive {
-            Archive::Debian => (mirror()?.unwrap_or_else(|| DEFAULT_MIRROR.to_owned()), DEBIAN_KEYS.into(), self.suite),
-            Archive::Ubuntu => (UBUNTU_MIRROR.to_owned(), newest("ubuntu-keyring")?.join(UBUNTU_KEYS), "gutsy"),
+            Archive::Debian => (mirror()?.unwrap_or(ITS_OWN), DEBIAN_KEYS.into(), self.suite),
+            Archive::Ubuntu => (ITS_OWN, newest("ubuntu-keyring")?.join(UBUNTU_KEYS), "gutsy"),
         })
     }
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the root file system $2 of the release $3 in the directory $1: what all containers have, and these packages: $7...
-# Its packages come from the mirror $4, signed by a key of the file $5, and debootstrap does it as for the release $6. Runs in a
-# mount namespace of its own.
+# Its packages come from the mirror $4, or the release's own where that is empty, signed by a key of the file $5, and debootstrap
+# does it as for the release $6. Runs in a mount namespace of its own.
 set -eu
 place=$1 name=$2 suite=$3 mirror=$4 keys=$5 like=$6
 shift 6
