@@ -43,7 +43,7 @@ pub struct Members<'a> {
 /// The user data for all members. Contains the group's secret.
 ///
 /// # Errors
-/// As [`crate::user_data`].
+/// As [`crate::user_data()`].
 pub fn member_user_data(members: &Members<'_>, boot: &FirstBoot<'_>) -> Result<Zeroizing<String>, RenderError> {
     if members.dns == Dns::Public && *members.pool6 != Pool6::default() {
         return Err(RenderError::PublicDnsNeedsWellKnownPrefix { pool6: *members.pool6 });
