@@ -63,6 +63,8 @@ pub(super) fn document(hosts: &Hosts, clients: u8) -> Result<String> {
         "keepalive_secs": 25,
         "address6": "fd64:ff9b::1",
         "ipv4_prefix": "198.18.0.0/16",
+        // What one peer may start is not what is measured here.
+        "policy": { "new_flows_per_second": 1_000_000 },
         "peers": peers,
     });
     let document = json!({ "format": 1, "serial": 1, "gateways": { "bench": gateway } });
