@@ -13,8 +13,9 @@ use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
+use crate::host::printed;
 use crate::machine::Network;
 use crate::machine::hoster::{Hoster, network_config};
 use crate::{Host, Process, wait};
@@ -163,12 +164,7 @@ impl Container {
     /// # Errors
     /// It failed.
     pub fn run(&self, script: &str) -> Result<String> {
-        let output = self.attempt(script)?;
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        if output.status.success() {
-            return Ok(stdout.into_owned());
-        }
-        bail!("{}# {script}\n{stdout}{stderr}({})", self.network.name(), output.status)
+        printed(&format!("{}# {script}", self.network.name()), &self.attempt(script)?)
     }
 
     /// Waits until a script succeeds in it; returns what it printed.

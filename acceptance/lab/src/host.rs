@@ -161,14 +161,8 @@ impl Host {
     /// # Errors
     /// It could not be started or ended with a code that is not zero; the message carries what it said.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, words: &[S]) -> Result<String> {
-        let output = self.attempt(words)?;
-        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            return Ok(stdout);
-        }
         let line: Vec<_> = words.iter().map(|word| word.as_ref().to_string_lossy()).collect();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!("{}$ {}\n{stdout}{stderr}({})", self.name, line.join(" "), output.status)
+        printed(&format!("{}$ {}", self.name, line.join(" ")), &self.attempt(words)?)
     }
 
     /// Runs a shell script; the first failing command ends it.
@@ -223,6 +217,18 @@ impl Drop for Host {
         drop(self.alive.take());
         let _ = self.holder.wait();
     }
+}
+
+/// What a command printed, unless it failed; then all it said, below the prompt it was typed at.
+///
+/// # Errors
+/// It failed.
+pub(crate) fn printed(prompt: &str, output: &Output) -> Result<String> {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() {
+        return Ok(stdout.into_owned());
+    }
+    bail!("{prompt}\n{stdout}{}({})", String::from_utf8_lossy(&output.stderr), output.status)
 }
 
 fn write_etc(name: &str, directory: &Path) -> Result<()> {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::host::printed;
 use crate::{Host, Process, wait};
 use hoster::Hoster;
 use image::Image;
@@ -186,12 +187,7 @@ impl Machine {
     /// # Errors
     /// It failed, or the machine could not be entered.
     pub fn run(&self, script: &str) -> Result<String> {
-        let output = self.attempt(script)?;
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        if output.status.success() {
-            return Ok(stdout.into_owned());
-        }
-        bail!("{}# {script}\n{stdout}{stderr}({})", self.network.name(), output.status)
+        printed(&format!("{}# {script}", self.network.name()), &self.attempt(script)?)
     }
 
     /// Waits until a script succeeds in the machine; returns what it printed.
