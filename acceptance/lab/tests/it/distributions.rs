@@ -132,11 +132,24 @@ fn check(stack: &Stack, files: &[(&str, &str)], names: (&str, &str), again: &[&s
         }
         container.boot()?;
         check(&container)?;
-        container.run(
-            "hetznat down; ! ip -4 route get 203.0.112.80 >/dev/null 2>&1; ! ip link show dev hetznat0 2>/dev/null",
-        )?;
-        Ok(())
+        check_down(&container)?;
+        check(&container)
     });
+}
+
+/// What an owner took down stays down when the timer heals, and comes back when it is asked to.
+fn check_down(container: &Container) -> Result<()> {
+    let gone =
+        format!("! ip -4 route get {WEB} 2>/dev/null | grep hetznat0 && ! ip link show dev hetznat0 2>/dev/null");
+    for script in
+        ["hetznat down", "systemctl start hetznat-refresh.service", "hetznat down", "systemctl restart hetznat-watch"]
+    {
+        container.run(script)?;
+        container.run(&gone).with_context(|| format!("after {script}"))?;
+    }
+    container.run("hetznat up")?;
+    container.wait_for("IPv4 after up", HEAL_LIMIT, &format!("ip -4 route get {WEB} | grep 'dev hetznat0'"))?;
+    Ok(())
 }
 
 /// What stands in /etc/resolv.conf.

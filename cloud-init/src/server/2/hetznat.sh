@@ -9,6 +9,8 @@ export PATH
 LIB=/usr/local/lib/hetznat
 # There while the gateway is silent.
 AWAY=/run/hetznat.away
+# There from "down" to "up": nothing heals what is meant to be down.
+DOWN=/run/hetznat.down
 
 # cloud-init itself is Python, so there is one even where no python3 is in the path.
 python() {
@@ -16,6 +18,7 @@ python() {
 }
 
 up() {
+  rm -f $DOWN
   device
   python $LIB/wg.py set "$IF" "$PORT" /etc/hetznat/wg.key "$PEER" "$ALLOWED"
   ip link set dev "$IF" mtu "$MTU" up
@@ -62,9 +65,11 @@ back() {
 }
 
 down() {
-  ip link del dev "$IF"
-  ip -4 rule del pref 32700 || :
-  ip -4 rule del pref 32701 || :
+  : >$DOWN
+  systemctl stop hetznat-refresh.service || :
+  ip link del dev "$IF" 2>/dev/null || :
+  ip -4 rule del pref 32700 2>/dev/null || :
+  ip -4 rule del pref 32701 2>/dev/null || :
 }
 
 # The metadata service stays on the uplink, if there is an IPv4 default route at all.
