@@ -36,9 +36,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 const CLIENT_SET_UP: &str = "
 ip address add 10.0.0.5/24 dev eth0
-ip address add 2001:db8::5/64 dev eth0
-ip route add default via 10.0.0.1
-ip route add default via 2001:db8::1";
+ip address add 2001:db8::5/64 dev eth0";
 
 const GATEWAY_SET_UP: &str = "
 echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
@@ -84,25 +82,47 @@ pub struct Hosts {
     /// IPv4 only.
     pub(super) server: Host,
     pub(super) programs: Programs,
+    /// Of TCP, on client and server.
+    pub(super) congestion_control: String,
     /// Logs are appended to; each process has its own.
     started: AtomicU32,
     directory: Directory,
 }
 
 impl Hosts {
-    /// Builds the hosts and starts the server's services.
+    /// Builds the hosts, where TCP has this congestion control, and starts the server's services.
     ///
     /// # Errors
-    /// Not root, or a program of [`crate::packages`] is missing.
-    pub fn start(programs: Programs) -> Result<Self> {
+    /// Not root, a program of [`crate::packages`] is missing, or the kernel has no such congestion control.
+    pub fn start(programs: Programs, congestion_control: &str) -> Result<Self> {
         let directory = Directory::create()?;
         let (client, gateway, server) = hosts_in_a_row(&directory, "gateway")?;
         client.script(CLIENT_SET_UP)?;
         gateway.script(GATEWAY_SET_UP)?;
         let started = AtomicU32::new(0);
-        let mut hosts = Self { services: Vec::new(), client, gateway, server, programs, started, directory };
+        let congestion_control = congestion_control.to_owned();
+        let services = Vec::new();
+        let mut hosts = Self { services, client, gateway, server, programs, congestion_control, started, directory };
+        hosts.set_routes()?;
         hosts.serve()?;
         Ok(hosts)
+    }
+
+    fn set_routes(&self) -> Result<()> {
+        let tcp = self.route_options();
+        let of_client = format!("ip route add default via 10.0.0.1 {tcp}; ip route add default via 2001:db8::1 {tcp}");
+        let of_server = format!(
+            "ip route replace 203.0.112.0/24 dev eth0 {tcp}; ip route replace 203.0.114.0/24 via 203.0.112.1 {tcp}"
+        );
+        let set = self.client.script(&of_client).and_then(|_| self.server.script(&of_server));
+        let refused =
+            || format!("the kernel has no congestion control {} for TCP; choose another", self.congestion_control);
+        set.with_context(refused).map(drop)
+    }
+
+    /// What tells TCP on a route which congestion control to take; a namespace's sysctl grants few but the machine's own.
+    pub(super) fn route_options(&self) -> String {
+        format!("congctl {}", self.congestion_control)
     }
 
     fn serve(&mut self) -> Result<()> {

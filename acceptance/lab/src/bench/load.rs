@@ -72,6 +72,8 @@ fn tcp(gateway: &Gateway<'_>, flows: u8, direction: Direction, seconds: u32) -> 
     let bits_per_second = received["bits_per_second"].as_f64().unwrap_or(0.0);
     let gigabytes = received["bytes"].as_f64().unwrap_or(0.0) / 1e9;
     ensure!(gigabytes > 0.0, "iperf3 moved nothing through {}: {said}", gateway.contender);
+    let (asked, taken) = (&gateway.hosts.congestion_control, &said["end"]["sender_tcp_congestion"]);
+    ensure!(taken == asked, "TCP was to have the congestion control {asked}, and had {taken}");
     let mut figures = vec![(Quantity::Throughput, bits_per_second / 1e9)];
     figures.extend(cpu.map(|cpu| (Quantity::CpuPerGigabyte, cpu.as_secs_f64() / gigabytes)));
     Ok(figures)

@@ -108,12 +108,13 @@ fn start_end(hosts: &Hosts, client: u8) -> Result<Process> {
     let far = ["--private-key", &key, "--peer", &peer, "--endpoint", &endpoint];
     let end = hosts.spawn(&hosts.client, "end", &[&words[..], &far].concat(), "ready")?;
     let (address, table) = (client_address(client), FIRST_TABLE + u16::from(client));
+    let tcp = hosts.route_options();
     hosts.client.script(&format!(
         "ip link set {tun} up
          ip address add {address}/128 dev {tun} nodad
-         ip route add 64:ff9b::/96 dev {tun} src {address} table {table}
+         ip route add 64:ff9b::/96 dev {tun} src {address} table {table} {tcp}
          ip -6 rule add from {address} lookup {table}
-         ip route add 64:ff9b::/96 dev {tun} src {address} metric {table}"
+         ip route add 64:ff9b::/96 dev {tun} src {address} metric {table} {tcp}"
     ))?;
     Ok(end)
 }

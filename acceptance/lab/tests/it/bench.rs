@@ -18,7 +18,7 @@ fn figure(figures: &Figures, quantity: Quantity) -> Option<f64> {
 #[test]
 fn contenders_take_turns_on_the_same_hosts_and_each_carries_a_flow() -> Result<()> {
     // Boringtun is not in Debian; where its place is taken by wireguard-go, the way is the same.
-    let hosts = Hosts::start(Programs::beside_this_one()?)?;
+    let hosts = Hosts::start(Programs::beside_this_one()?, "cubic")?;
     let contenders = [
         Contender::Masquerade,
         Contender::Tayga,
@@ -41,7 +41,7 @@ fn contenders_take_turns_on_the_same_hosts_and_each_carries_a_flow() -> Result<(
 
 #[test]
 fn every_load_moves_something_both_ways_and_through_tunnels() -> Result<()> {
-    let hosts = Hosts::start(Programs::beside_this_one()?)?;
+    let hosts = Hosts::start(Programs::beside_this_one()?, "cubic")?;
     let loads = [
         (Contender::Ours, Load::Tcp { flows: 4, direction: Direction::Reverse }, Quantity::Throughput),
         (Contender::Ours, Load::Udp { size: 64, train: Train::Cut }, Quantity::Datagrams),
@@ -57,5 +57,13 @@ fn every_load_moves_something_both_ways_and_through_tunnels() -> Result<()> {
 
         assert!(figure(&figures, quantity) > Some(1e-3), "{contender}, {load:?}: {figures:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_congestion_control_that_the_kernel_does_not_have_is_named() -> Result<()> {
+    let error = Hosts::start(Programs::beside_this_one()?, "carrier-pigeon").unwrap_err();
+
+    assert_eq!(error.to_string(), "the kernel has no congestion control carrier-pigeon for TCP; choose another");
     Ok(())
 }

@@ -23,18 +23,23 @@ pub(super) struct Choice {
     /// Only these cases, and those whose names begin with one of these words: tcp, tcp-1-reverse, tunnel-udp
     #[arg(long, value_name = "CASE", num_args = 1..)]
     only: Vec<String>,
+    /// How TCP on client and server finds its speed; Linux comes with cubic
+    #[arg(long, value_name = "NAME", default_value = "cubic")]
+    congestion_control: String,
 }
 
-/// How often, and for how long.
+/// How often, for how long, and by which TCP.
 pub(super) struct Effort {
     pub(super) rounds: u32,
     pub(super) seconds: u32,
+    pub(super) congestion_control: String,
 }
 
 impl Effort {
     fn of(options: &Choice) -> Self {
         let (rounds, seconds) = if options.quick { (1, 1) } else { (5, 3) };
-        Self { rounds: options.rounds.unwrap_or(rounds).max(1), seconds }
+        let congestion_control = options.congestion_control.clone();
+        Self { rounds: options.rounds.unwrap_or(rounds).max(1), seconds, congestion_control }
     }
 }
 
@@ -46,7 +51,7 @@ pub(super) fn run(options: &Choice, write: bool) -> Result<ExitCode> {
     lab::packages::install(Purpose::Bench, |line| eprintln!("{line}"))?;
     let cases = chosen(&options.only)?;
     let effort = Effort::of(options);
-    let hosts = Hosts::start(programs::ready()?)?;
+    let hosts = Hosts::start(programs::ready()?, &effort.congestion_control)?;
 
     let (start, mut results) = (Instant::now(), Results::default());
     for round in 1..=effort.rounds {

@@ -18,7 +18,9 @@ const HOW: &str = "\
 `cargo xtask bench` (as root) measures the translator against what else gives hosts the IPv4 internet; `--quick` takes two minutes, `--only tcp-1 tunnel` measures a
 part, `--write` puts the figures here. Three hosts made of network namespaces stand in a row, client – gateway – server, joined by veth pairs with the offloads that the
 kernel gives them. The contenders take turns on the gateway, in every round and for every load, so that whatever else the machine does meets all alike. On a machine that does
-much else, `chrt --rr 1 cargo xtask bench` gives it the rest: the kernel's own forwarding has nobody to wake up, and would win by that alone.";
+much else, `chrt --rr 1 cargo xtask bench` gives it the rest: the kernel's own forwarding has nobody to wake up, and would win by that alone. TCP is what Linux comes with, cubic,
+whatever the machine is set to; `--congestion-control bbr` takes another one. BBR paces: its sender arms a timer for each super-packet, which on a virtual machine costs an exit, and it is
+these timers that are measured then (decision 20).";
 
 const NAMES: &str = "\
 *kernel masquerade* is nftables' NAT44: no translation at all, the limit of what can be had. *tayga* is Debian's with one fixed mapping, stateless; *tayga + masquerade* has a
@@ -65,11 +67,11 @@ fn machine(effort: &Effort) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     // What stands behind the number is the distribution's business.
     let kernel = release.split('-').next().unwrap_or_default().trim();
-    let Effort { rounds, seconds } = effort;
+    let Effort { rounds, seconds, congestion_control } = effort;
     let priority = if is_real_time(&read("/proc/self/stat")) { ", everything at real-time priority" } else { "" };
     let versions = programs::versions();
     format!(
-        "Measured on {cores} cores of \"{model}\", Linux {kernel}, with {versions}: {rounds} rounds, {seconds} s each{priority}."
+        "Measured on {cores} cores of \"{model}\", Linux {kernel}, with {versions}: {rounds} rounds, {seconds} s each, TCP with {congestion_control}{priority}."
     )
 }
 
