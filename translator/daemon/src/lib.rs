@@ -62,10 +62,10 @@ pub fn main() -> ExitCode {
 fn command() -> Result<(), Error> {
     match cli::parse(std::env::args_os().collect())? {
         Parsed::Text(text) => print(&text),
-        Parsed::Command(Command::Run(args)) => serve(args.log_format, 1, run::run(*args)),
+        Parsed::Command(Command::Run(args)) => serve(args.log_format, run::run(*args)),
         Parsed::Command(Command::Dns64(args)) if args.check => print(&dns64::check(&args)?),
-        Parsed::Command(Command::Dns64(args)) => serve(args.log_format, 1, dns64::run(args)),
-        Parsed::Command(Command::Nat64(args)) => serve(args.log_format, args.workers().get(), standalone::run(*args)),
+        Parsed::Command(Command::Dns64(args)) => serve(args.log_format, dns64::run(args)),
+        Parsed::Command(Command::Nat64(args)) => serve(args.log_format, standalone::run(*args)),
         Parsed::Command(Command::Keygen { out: Some(path) }) => print(&format!("{}\n", keys::generate_file(&path)?)),
         Parsed::Command(Command::Keygen { out: None }) => print(&keys::line(&keys::generate()?)),
         Parsed::Command(Command::Pubkey { file }) => {
@@ -80,11 +80,12 @@ fn command() -> Result<(), Error> {
     }
 }
 
-fn serve(log_format: LogFormat, busy: usize, service: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+fn serve(log_format: LogFormat, service: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     logging::start(log_format)?;
-    // As many threads as move packets, and one that answers meanwhile; more would only cost a Pi memory.
+    // One thread that moves packets, and one that answers meanwhile; more would only cost a Pi memory. Who moves packets
+    // on more brings threads of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(busy + 1)
+        .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|source| Error::Internal(format!("no runtime: {}", Reason(&source))))?;

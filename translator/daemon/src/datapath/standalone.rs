@@ -1,6 +1,7 @@
 //! The way of a packet without tunnels: the TUN interface on both sides, the engine between.
 //!
-//! The interface has a queue for each worker. The task that is spoken to has one of its own, and looks after the others.
+//! The interface has a queue for each worker. The task that is spoken to has one of its own, and looks after the others,
+//! each of which is a thread.
 
 mod lane;
 mod translation;
@@ -9,9 +10,9 @@ use std::time::Instant;
 
 use nat64::{Config, Engine};
 use tokio::select;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tun::Tun;
+use tun::{Queue, Tun};
 
 use super::engine_work::EngineWork;
 use super::task::{Task, unasked};
@@ -38,13 +39,24 @@ enum Command {
 pub(crate) async fn start(tun: Tun, engine: Engine) -> Result<Handle, DatapathError> {
     let offload = tun.offload();
     let shared = Shared::new(engine);
-    let mut lanes = Vec::new();
-    for queue in tun.into_queues() {
-        lanes.push(Lane::new(queue, shared.clone())?);
+    let mut queues = tun.into_queues();
+    let lane = Lane::new(queues.next().expect("an interface has a queue"), shared.clone())?;
+    let (running, stop) = watch::channel(());
+    let mut others = JoinSet::new();
+    for queue in queues {
+        let (shared, stop) = (shared.clone(), stop.clone());
+        others.spawn_blocking(|| run_lane(queue, shared, stop));
     }
-    let lane = lanes.pop().expect("an interface has a queue");
-    let worker = Worker { lane, others: lanes.into_iter().map(Lane::run).collect(), shared, offload };
+    let worker = Worker { lane, running, others, shared, offload };
     Ok(Handle { task: Task::spawn(|commands| worker.run(commands)) })
+}
+
+/// Moves the packets of a queue until `stop` is closed. Lanes of one runtime would share what waits for their queues, and
+/// wake each other up.
+fn run_lane(queue: Queue, shared: Shared, stop: watch::Receiver<()>) -> Result<(), DatapathError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DatapathError::Register)?;
+    runtime.block_on(async { Lane::new(queue, shared)?.run(stop).await })
 }
 
 impl Handle {
@@ -80,6 +92,8 @@ impl Handle {
 /// What the task owns.
 struct Worker {
     lane: Lane,
+    /// The other lanes come to an end when this is gone.
+    running: watch::Sender<()>,
     others: JoinSet<Result<(), DatapathError>>,
     shared: Shared,
     offload: tun::Offload,
@@ -96,12 +110,13 @@ impl Worker {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), DatapathError> {
         let outcome = self.serve(&mut commands).await;
         // Their queues must be gone, too.
-        self.others.shutdown().await;
+        drop(self.running);
+        while self.others.join_next().await.is_some() {}
         outcome
     }
 
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), DatapathError> {
-        let Self { lane, others, shared, offload } = self;
+        let Self { lane, running: _, others, shared, offload } = self;
         loop {
             let other = async {
                 select! {

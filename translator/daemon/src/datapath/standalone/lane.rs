@@ -10,6 +10,7 @@ use std::time::Instant;
 use packet::coalesce::{Coalescer, Merge};
 use packet::{Family, Frame, Layout, Packet, protocol, segment};
 use tokio::select;
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tun::{Queue, Read, Turn};
 
@@ -43,11 +44,10 @@ impl Lane {
         })
     }
 
-    /// Moves packets until something breaks.
-    pub(super) async fn run(mut self) -> Result<(), DatapathError> {
-        loop {
-            let _never: Option<()> = self.step(std::future::pending()).await?;
-        }
+    /// Moves packets until `stop` is closed, or something breaks.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<()>) -> Result<(), DatapathError> {
+        while self.step(stop.changed()).await?.is_none() {}
+        Ok(())
     }
 
     /// Waits for packets, for time to pass, or for `other`, and does what is to be done about the first two.
