@@ -53,8 +53,9 @@ EOF
 
 const MADE: &str = "64:ff9b::cb00:7050";
 
-fn named(host: &Host, place: &str) -> Result<Process> {
-    let named = host.spawn("named", &["named", "-g", "-u", "root", "-c", &format!("{place}/named.conf")])?;
+/// Each start needs a name of its own: logs are appended to, and what an earlier one said is no sign of this one.
+fn named(host: &Host, place: &str, start: &str) -> Result<Process> {
+    let named = host.spawn(start, &["named", "-g", "-u", "root", "-c", &format!("{place}/named.conf")])?;
     wait::until("named", LIMIT, || Ok(named.log().lines().any(|line| line.ends_with(" running")).then_some(())))
         .with_context(|| named.log())?;
     Ok(named)
@@ -70,7 +71,8 @@ fn story(host: &Host, place: &str, upstream: &str) -> Result<()> {
     let config = format!("{place}/dns64.json");
     let text = format!(r#"{{ "listen": ["127.0.0.1"], "upstreams": ["{upstream}"], "ca_file": "{place}/root.pem" }}"#);
     std::fs::write(&config, text)?;
-    let server = named(host, place)?;
+    let scheme = upstream.split_once(':').map_or(upstream, |(scheme, _)| scheme);
+    let server = named(host, place, &format!("{scheme}-named"))?;
     let translator = lab::binaries::built(lab::binaries::TRANSLATOR)?;
     let resolver = host.spawn("dns64", &[translator.to_str().context("text")?, "dns64", "--config", &config])?;
     wait::until("the resolver", LIMIT, || Ok(ask(host, "ipv4only.arpa")?.contains("status: NOERROR").then_some(())))?;
@@ -84,7 +86,7 @@ fn story(host: &Host, place: &str, upstream: &str) -> Result<()> {
     drop(server);
     let without = ask(host, "without.lab.example")?;
     assert!(without.contains("status: SERVFAIL"), "{upstream}: {without}");
-    let _server = named(host, place)?;
+    let _server = named(host, place, &format!("{scheme}-named-again"))?;
     let said = ask(host, "again.lab.example")?;
     assert!(said.contains(MADE), "{upstream}: {said}\n{}", resolver.log());
     Ok(())
