@@ -33,7 +33,7 @@ enum Command {
 /// Starts the datapath as a task. The seed must be unpredictable.
 ///
 /// # Errors
-/// [`DatapathError::Register`]; the interface is gone then.
+/// [`DatapathError::Register`] of the first queue; the interface is gone then. Of another one [`Handle::stopped`] tells.
 // Registering descriptors needs a runtime, which only an async function is sure to be called in.
 #[expect(clippy::unused_async, reason = "tells callers that a tokio runtime is needed")]
 pub(crate) async fn start(tun: Tun, engine: Engine) -> Result<Handle, DatapathError> {
